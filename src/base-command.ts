@@ -1,0 +1,34 @@
+import { Command } from '@oclif/core';
+import { EXIT, IngeroError } from './errors.js';
+
+/** Shared behaviour of every command: errors become one clear block (or JSON) and a documented exit code. */
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+
+  protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<void> {
+    if (!(error instanceof IngeroError)) {
+      if (error.oclif?.exit !== undefined || 'parse' in error) return super.catch(error);
+      return this.fail(
+        new IngeroError(`Unexpected failure: ${error.message}`, {
+          code: 'internal',
+          exitCode: EXIT.internal,
+          next: 'Run again with DEBUG=* and report the output; this is a defect in ingero.',
+          cause: error,
+        }),
+      );
+    }
+    return this.fail(error);
+  }
+
+  private fail(error: IngeroError): void {
+    if (this.jsonEnabled()) {
+      this.logJson(error.toJSON());
+    } else {
+      this.logToStderr(`Error: ${error.message}`);
+      if (error.expected !== undefined) this.logToStderr(`  expected: ${error.expected}`);
+      if (error.next !== undefined) this.logToStderr(`  next:     ${error.next}`);
+      if (error.cause !== undefined && process.env.DEBUG) this.logToStderr(String((error.cause as Error).stack));
+    }
+    process.exitCode = error.exitCode;
+  }
+}

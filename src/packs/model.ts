@@ -1,0 +1,126 @@
+/**
+ * The shapes a probe pack takes on its way to the kernel: YAML text -> `Pack` (validated) ->
+ * `CompiledPack` (argument locations for one architecture). All of it is plain data.
+ */
+
+export type Arch = 'x64' | 'arm64';
+
+/** Which library a pack traces. */
+export interface LibrarySelector {
+  /** Glob over file names and DT_SONAMEs, e.g. `libcudart.so.*`. */
+  soname: string;
+}
+
+/** Value names of an enum column: number -> name. */
+export type EnumTable = Readonly<Record<number, string>>;
+
+/**
+ * One captured column. Exactly one of `arg` and `product` is given.
+ * A path is written as in C: `size`, `extent.width`, `config->gridDim.x`, `*devPtr`.
+ */
+export interface CaptureSpec {
+  column: string;
+  arg?: string;
+  /** Column value is the product of these paths (true bytes of a 2-D or 3-D copy). */
+  product?: readonly string[];
+  /** When memory behind a pointer is read. `return` reads only after a successful call. Default: entry. */
+  at?: 'entry' | 'return';
+  /** Name of an enum declared by the pack; the column then holds names. */
+  enum?: string;
+}
+
+export interface ProbeSpec {
+  /** C declaration of the function. */
+  prototype: string;
+  /** Operation name in the `op` column. Default: the function's name. */
+  op?: string;
+  /** Symbols to attach (all that exist). Default: the function's name. */
+  symbols?: readonly string[];
+  /** A required probe that finds no symbol makes `trace` refuse. Default false. */
+  required?: boolean;
+  /** `call` probes entry and return; `entry` only the entry (no duration, no return value). Default call. */
+  mode?: 'call' | 'entry';
+  capture?: readonly CaptureSpec[];
+}
+
+export interface Pack {
+  name: string;
+  version: string;
+  description: string;
+  /** Which layer of the stack the calls belong to, e.g. `runtime`. */
+  layer: string;
+  libraries: readonly LibrarySelector[];
+  /** Event table, documented in schema/. */
+  table: string;
+  enums: Readonly<Record<string, EnumTable>>;
+  /** C struct and typedef declarations the prototypes use, e.g. `struct dim3 { unsigned x, y, z; };`. */
+  types: string;
+  /** Name of the enum that names return codes; 0 means success. */
+  result?: string;
+  probes: readonly ProbeSpec[];
+  /** The YAML text as read, and its SHA-256 in hex. */
+  source: { path: string; text: string; sha256: string };
+}
+
+/**
+ * One 8-byte value the kernel gathers per call: an argument location, and optionally one read of
+ * user memory at `value + offset`.
+ */
+export interface Slot {
+  /** `register`: nth integer argument register. `stack`: nth eightbyte of the caller's stack arguments. */
+  from: { kind: 'register'; index: number } | { kind: 'stack'; index: number };
+  /** Read `size` bytes (1, 2, 4 or 8) at the pointer plus `offset`; absent: the raw argument word itself. */
+  deref?: { at: 'entry' | 'return'; offset: number; size: 1 | 2 | 4 | 8 };
+}
+
+/** Where in the gathered slots a number lies. */
+export interface Field {
+  slot: number;
+  /** Byte offset inside the 8-byte slot. */
+  offset: number;
+  size: 1 | 2 | 4 | 8;
+  signed: boolean;
+}
+
+/** How one column of the row is computed: the product of one or more fields. */
+export interface ColumnValue {
+  column: string;
+  fields: readonly Field[];
+  enum?: string;
+}
+
+export interface CompiledProbe {
+  pack: string;
+  op: string;
+  /** Function name and full declaration, for humans. */
+  name: string;
+  prototype: string;
+  symbols: readonly string[];
+  required: boolean;
+  mode: 'call' | 'entry';
+  slots: readonly Slot[];
+  columns: readonly ColumnValue[];
+  /** Width of the returned integer in bits; 0 when the function returns void. */
+  returnBits: 0 | 32 | 64;
+  returnSigned: boolean;
+}
+
+export interface CompiledPack {
+  pack: Pack;
+  arch: Arch;
+  probes: readonly CompiledProbe[];
+}
+
+/** Most slots one probe can gather; the BPF object's MAX_SLOTS. */
+export const MAX_SLOTS = 12;
+
+/** One defect found in a pack file. All defects of a file are reported together. */
+export interface PackProblem {
+  rule: string;
+  message: string;
+  path: string;
+  line: number;
+  column: number;
+  snippet: string;
+  suggestion?: string;
+}
