@@ -1,0 +1,96 @@
+import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
+
+/** An event table of one run and the names its NAME columns can hold, in ENUM order. */
+export interface EventTablePlan {
+  table: string;
+  names: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Schema (namespace) of the tables behind the event views. */
+export const STORE = 'store';
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** A name column without any possible value still needs a valid ENUM; this one is never stored. */
+const enumOf = (values: readonly string[]): string =>
+  `ENUM (${(values.length === 0 ? ['unknown'] : values).map(literal).join(', ')})`;
+
+function comment(kind: 'TABLE' | 'VIEW' | 'COLUMN', target: string, text: string): string {
+  return `COMMENT ON ${kind} ${target} IS ${literal(text)}`;
+}
+
+function describe(column: ColumnSpec): string {
+  return column.unit === undefined ? column.description : `${column.description} [${column.unit}]`;
+}
+
+function columnDdl(column: ColumnSpec, type: string): string {
+  return `${ident(column.name)} ${type}${column.nullable ? '' : ' NOT NULL'}`;
+}
+
+/**
+ * Statements that create every table, view, type and comment of a capture, in order. Event tables are
+ * views: hot columns in `store.<table>`, the rest once per distinct set of arguments in `store.<table>_args`
+ * (docs/decisions.md, "interned arguments").
+ */
+export function planDdl(schema: CaptureSchema, events: readonly EventTablePlan[]): string[] {
+  const statements: string[] = [`CREATE SCHEMA ${STORE}`];
+  for (const [name, spec] of Object.entries(schema.tables)) {
+    const columns = spec.columns.map((column) =>
+      columnDdl(column, column.type === 'NAME' ? enumOf(column.values ?? []) : column.type),
+    );
+    statements.push(`CREATE TABLE ${ident(name)} (${columns.join(', ')})`);
+    statements.push(comment('TABLE', ident(name), spec.description));
+    for (const column of spec.columns) {
+      statements.push(comment('COLUMN', `${ident(name)}.${ident(column.name)}`, describe(column)));
+    }
+  }
+  for (const plan of events) statements.push(...eventTableDdl(schema, plan));
+  statements.push(...eventsViewDdl(schema, events));
+  return statements;
+}
+
+function eventTableDdl(schema: CaptureSchema, plan: EventTablePlan): string[] {
+  const columns = eventColumns(schema, plan.table);
+  const type = (column: ColumnSpec): string =>
+    column.type === 'NAME' ? enumOf(column.values ?? plan.names[column.name] ?? []) : column.type;
+  const rows = columns.filter(inRow).map((column) => columnDdl(column, type(column)));
+  const args = columns.filter((column) => !inRow(column)).map((column) => columnDdl(column, type(column)));
+  const data = `${STORE}.${ident(plan.table)}`;
+  const dim = `${STORE}.${ident(`${plan.table}_args`)}`;
+  const select = columns.map((column) => `${inRow(column) ? 'e' : 'a'}.${ident(column.name)}`).join(', ');
+  return [
+    `CREATE TABLE ${data} (${[...rows, 'args_id UINTEGER NOT NULL'].join(', ')})`,
+    `CREATE TABLE ${dim} (args_id UINTEGER NOT NULL, ${args.join(', ')})`,
+    comment('TABLE', data, `Rows behind the view ${plan.table}: what differs from call to call`),
+    comment('TABLE', dim, `Distinct argument sets behind the view ${plan.table}`),
+    `CREATE VIEW ${ident(plan.table)} AS SELECT ${select} FROM ${data} e LEFT JOIN ${dim} a USING (args_id)`,
+    comment('VIEW', ident(plan.table), schema.event_tables[plan.table]?.description ?? ''),
+    ...columns.map((column) =>
+      comment('COLUMN', `${ident(plan.table)}.${ident(column.name)}`, describe(column)),
+    ),
+  ];
+}
+
+function eventsViewDdl(schema: CaptureSchema, events: readonly EventTablePlan[]): string[] {
+  const shared = schema.event_columns.map((column) =>
+    column.type === 'NAME' ? `${ident(column.name)}::VARCHAR AS ${ident(column.name)}` : ident(column.name),
+  );
+  const selects = events.map(
+    (plan) =>
+      `SELECT ${literal(plan.table)} AS event_table, ${shared.join(', ')}, ${
+        eventColumns(schema, plan.table).some((column) => column.name === 'bytes')
+          ? 'bytes'
+          : 'NULL::UBIGINT AS bytes'
+      } FROM ${ident(plan.table)}`,
+  );
+  return [
+    `CREATE VIEW events AS ${selects.join(' UNION ALL ')}`,
+    comment('VIEW', 'events', 'Every event of every event table, with the columns they share'),
+    comment('COLUMN', 'events.event_table', 'Table the row comes from'),
+    ...schema.event_columns.map((column) =>
+      comment('COLUMN', `events.${ident(column.name)}`, describe(column)),
+    ),
+    comment('COLUMN', 'events.bytes', 'Size the call moves or allocates; NULL where it has none [bytes]'),
+  ];
+}
