@@ -28,4 +28,6 @@ export interface ProbeSite {
   /** Bytes of the prologue skipped to reach an instruction the kernel emulates. */
   skip: number;
   cost: CostClass;
+  /** Other names asked for that stand for the same address; one probe serves them all. */
+  aliases?: readonly string[];
 }

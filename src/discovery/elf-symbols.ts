@@ -1,0 +1,146 @@
+import type { ByteSource } from './byte-source.js';
+import { u64 } from './elf-layout.js';
+
+/** A symbol table and the strings its names are in. Offsets and sizes are bytes in the file. */
+export interface SymbolTable {
+  symbols: { offset: number; size: number };
+  strings: { offset: number; size: number };
+  /** `.gnu.version`: one u16 per symbol; only dynamic tables have it. */
+  versions?: { offset: number; size: number };
+}
+
+/** One entry of a symbol table whose name was asked for. */
+export interface SymbolEntry {
+  name: string;
+  /** STT_*: 2 function, 10 GNU indirect function. */
+  type: number;
+  local: boolean;
+  /** Bound only by objects linked long ago (`name@OLD` behind a newer `name@@NEW`). */
+  oldVersion: boolean;
+  address: number;
+  size: number;
+}
+
+const CHUNK = 1024 * 1024;
+const SYMBOL_SIZE = 24;
+const AT = 0x40;
+const VERSYM_HIDDEN = 0x8000;
+const NONE: readonly Buffer[] = [];
+
+/**
+ * All defined entries of `table` whose name, without `@VERSION`, is one of `names`. Memory is bounded by
+ * a chunk plus the matches: libtorch_cuda's 226 500 names (45 MB) never become strings.
+ */
+export function findEntries(
+  source: ByteSource,
+  table: SymbolTable,
+  names: ReadonlySet<string>,
+): SymbolEntry[] {
+  const offsets = nameOffsets(source, table.strings, names);
+  if (offsets.size === 0) return [];
+  const entries: SymbolEntry[] = [];
+  const perChunk = Math.floor(CHUNK / SYMBOL_SIZE);
+  const count = Math.floor(table.symbols.size / SYMBOL_SIZE);
+  for (let first = 0; first < count; first += perChunk) {
+    const n = Math.min(perChunk, count - first);
+    const bytes = source.read(
+      table.symbols.offset + first * SYMBOL_SIZE,
+      n * SYMBOL_SIZE,
+      'the symbol table',
+    );
+    for (let i = 0; i < n; i++) {
+      const at = i * SYMBOL_SIZE;
+      const hit = offsets.get(bytes.readUInt32LE(at));
+      if (hit === undefined) continue;
+      const address = u64(bytes, at + 8);
+      const section = bytes.readUInt16LE(at + 6);
+      if (section === 0 || address === null || address === 0) continue;
+      const info = bytes[at + 4] ?? 0;
+      entries.push({
+        name: hit.name,
+        type: info & 0xf,
+        local: info >> 4 === 0,
+        oldVersion: hit.oldVersion || hiddenVersion(source, table, first + i),
+        address,
+        size: u64(bytes, at + 16) ?? 0,
+      });
+    }
+  }
+  return entries;
+}
+
+function hiddenVersion(source: ByteSource, table: SymbolTable, index: number): boolean {
+  if (table.versions === undefined || (index + 1) * 2 > table.versions.size) return false;
+  const version = source.read(table.versions.offset + index * 2, 2, 'the symbol versions').readUInt16LE(0);
+  return (version & VERSYM_HIDDEN) !== 0;
+}
+
+interface NameHit {
+  name: string;
+  oldVersion: boolean;
+}
+
+/** Names to look for, by their last four bytes; shorter names are compared at every string's end. */
+interface WantedNames {
+  byTail: Map<number, Buffer[]>;
+  short: Buffer[];
+  longest: number;
+}
+
+function indexNames(names: ReadonlySet<string>): WantedNames {
+  const wanted: WantedNames = { byTail: new Map(), short: [], longest: 0 };
+  for (const name of names) {
+    const bytes = Buffer.from(name, 'utf8');
+    if (bytes.length === 0) continue;
+    wanted.longest = Math.max(wanted.longest, bytes.length);
+    if (bytes.length < 4) {
+      wanted.short.push(bytes);
+      continue;
+    }
+    const tail = bytes.readUInt32LE(bytes.length - 4);
+    wanted.byTail.set(tail, [...(wanted.byTail.get(tail) ?? []), bytes]);
+  }
+  return wanted;
+}
+
+/**
+ * Offsets in a string table at which a wanted name stands, found from the end of each string: linkers
+ * let `cudaMalloc` point into the tail of a longer name, so a string's start is not the only place.
+ */
+function nameOffsets(
+  source: ByteSource,
+  strings: { offset: number; size: number },
+  names: ReadonlySet<string>,
+): Map<number, NameHit> {
+  const hits = new Map<number, NameHit>();
+  const wanted = indexNames(names);
+  if (wanted.longest === 0) return hits;
+
+  let bytes = Buffer.alloc(0);
+  for (let position = 0; position < strings.size; position += CHUNK) {
+    const fresh = source.read(
+      strings.offset + position,
+      Math.min(CHUNK, strings.size - position),
+      'the string table',
+    );
+    // The last byte of a chunk is looked at with the next one: `@@` may straddle the border.
+    const carried = bytes.subarray(Math.max(0, bytes.length - wanted.longest - 1));
+    const base = position - carried.length;
+    bytes = Buffer.concat([carried, fresh]);
+    const last = position + CHUNK >= strings.size ? bytes.length : bytes.length - 1;
+    for (let end = Math.max(0, carried.length - 1); end < last; end++) {
+      const byte = bytes[end];
+      if (byte !== 0 && byte !== AT) continue;
+      const candidates = end < 4 ? NONE : (wanted.byTail.get(bytes.readUInt32LE(end - 4)) ?? NONE);
+      for (const name of wanted.short.length === 0 ? candidates : [...candidates, ...wanted.short]) {
+        const start = end - name.length;
+        if (start < 0 || bytes.compare(name, 0, name.length, start, end) !== 0) continue;
+        hits.set(base + start, {
+          name: name.toString('utf8'),
+          oldVersion: byte === AT && bytes[end + 1] !== AT,
+        });
+      }
+    }
+  }
+  return hits;
+}
