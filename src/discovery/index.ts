@@ -1,5 +1,10 @@
+export { fileKey, type IgnoredLibrary } from './candidates.js';
 export { ElfFile, type ElfSymbol, isFunctionFragment, type SymbolLookup } from './elf.js';
 export { ElfError, type ElfErrorCode } from './elf-error.js';
+export { type GpuInfo, type GpuInventory, readGpuInventory } from './gpu.js';
+export { findLibraries, type LibrarySearch, type LibrarySearchResult, rescanProcesses } from './libraries.js';
 export type { CostClass, LibraryFile, ProbeSite } from './model.js';
+export { type CommandLine, findProgram, toEnvironment } from './needed.js';
 export { locate, locateProbes, type ProbeLocations } from './probe-sites.js';
+export { listPids, type ProcessInfo, pidsByComm, readProcess, threadName, threadsOf } from './processes.js';
 export { chooseProbeSite, PROLOGUE_BYTES, type ProbeChoice } from './prologue.js';

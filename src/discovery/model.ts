@@ -14,6 +14,8 @@ export interface LibraryFile {
   version: string | null;
   /** How it was found: `maps:PID`, `ld.so.cache`, `directory`, `needed` ... */
   foundBy: string;
+  /** The library is linked into this file: it was found by the functions it defines, not by its name. */
+  embedded?: true;
 }
 
 export type CostClass = 'emulated' | 'single-step';
