@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The one BPF object of ingero. It knows nothing of any library: what to gather at a probe is data in
+ * the `probes` map, the attach cookie says which entry applies.
+ *
+ * Each thread keeps a stack of the calls it is in, in task-local storage, so nested and recursive calls
+ * pair with their own return and know their caller. Counters are atomic: the programs can be preempted.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "event.h"
+#include "registers.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set before loading; constants to the verifier, so branches not taken cost nothing. */
+const volatile struct settings settings = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PROBES);
+	__type(key, u32);
+	__type(value, struct probe);
+} probes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_PROBES);
+	__type(key, u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} next_call SEC(".maps");
+
+/* Process ids to record when settings.filter_by_process is set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u8);
+} processes SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_RINGS);
+	__type(key, u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+/* A call a thread is in. */
+struct frame {
+	u64 start_ns;
+	u64 call_id;
+	/* Stack pointer at entry: tells this call's return from any other. */
+	u64 sp;
+	u32 probe;
+	u16 missing;
+	u16 slot_count;
+	u64 slots[MAX_SLOTS];
+};
+
+struct thread {
+	u32 depth;
+	u32 reserved;
+	/* Argument registers and stack words of the call being entered. */
+	u64 sources[MAX_SOURCES];
+	struct frame frames[MAX_DEPTH];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+struct task_struct {
+	int pid;
+	int tgid;
+	char comm[COMM_LEN];
+} __attribute__((preserve_access_index));
+
+static __always_inline void count(u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+static __always_inline void *current_ring(void)
+{
+	u32 index = bpf_get_smp_processor_id() & settings.ring_mask;
+	return bpf_map_lookup_elem(&rings, &index);
+}
+
+static __always_inline void fill(struct call_record *record, struct frame *frame, u64 parent_id,
+				 u64 pid_tgid, u8 status, u64 duration, u64 value)
+{
+	record->type = RECORD_CALL;
+	record->status = status;
+	record->probe = frame->probe;
+	record->missing = frame->missing;
+	record->slot_count = frame->slot_count;
+	record->pid = pid_tgid >> 32;
+	record->tid = (u32)pid_tgid;
+	record->start_ns = frame->start_ns;
+	record->duration_ns = duration;
+	record->call_id = frame->call_id;
+	record->parent_id = parent_id;
+	record->return_value = value;
+}
+
+/* The size of a reservation must be a constant, so records come in a few sizes. */
+#define EMIT_SIZED(n)                                                                                      \
+	do {                                                                                               \
+		struct call_record *record = bpf_ringbuf_reserve(ring, sizeof(*record) + (n) * 8, 0);     \
+		if (!record) {                                                                             \
+			count(&c->lost_ring_full);                                                         \
+			return;                                                                            \
+		}                                                                                          \
+		fill(record, frame, parent_id, pid_tgid, status, duration, value);                         \
+		__builtin_memcpy(record->slots, frame->slots, (n) * 8);                                    \
+		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);                                              \
+	} while (0)
+
+static __always_inline void emit(struct counters *c, struct frame *frame, u64 parent_id, u64 pid_tgid,
+				 u8 status, u64 duration, u64 value)
+{
+	void *ring = current_ring();
+	if (!ring) {
+		count(&c->lost_ring_full);
+		return;
+	}
+	if (frame->slot_count <= 2)
+		EMIT_SIZED(2);
+	else if (frame->slot_count <= 4)
+		EMIT_SIZED(4);
+	else if (frame->slot_count <= 8)
+		EMIT_SIZED(8);
+	else
+		EMIT_SIZED(MAX_SLOTS);
+}
+
+/* Ends the innermost call of a thread that did not return. */
+static __noinline int drop_frame(struct thread *thread, u64 pid_tgid, u8 status)
+{
+	if (!thread)
+		return 0;
+	u32 depth = thread->depth;
+	if (depth == 0 || depth > MAX_DEPTH)
+		return 0;
+	u32 top = (depth - 1) & (MAX_DEPTH - 1);
+	struct frame *frame = &thread->frames[top];
+	u32 id = frame->probe;
+	u64 parent_id = 0;
+	if (top > 0)
+		parent_id = thread->frames[(top - 1) & (MAX_DEPTH - 1)].call_id;
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	if (c)
+		emit(c, frame, parent_id, pid_tgid, status, 0, 0);
+	thread->depth = top;
+	return 1;
+}
+
+/* Frames this far below a live stack pointer may belong to another stack (RLIMIT_STACK's usual 8 MiB). */
+#define STACK_SPAN (8ULL << 20)
+
+/* Calls left by longjmp or an exception: their frames lie below the live stack pointer. */
+static __always_inline void drop_unwound(struct thread *thread, u64 pid_tgid, u64 sp)
+{
+	for (int i = 0; i < MAX_DEPTH; i++) {
+		u32 depth = thread->depth;
+		if (depth == 0 || depth > MAX_DEPTH)
+			return;
+		u64 below = sp - thread->frames[(depth - 1) & (MAX_DEPTH - 1)].sp;
+		if (below == 0 || below > STACK_SPAN)
+			return;
+		if (!drop_frame(thread, pid_tgid, STATUS_UNWOUND))
+			return;
+	}
+}
+
+static __always_inline void announce_thread(u64 pid_tgid)
+{
+	void *ring = current_ring();
+	if (!ring)
+		return;
+	struct thread_record *record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record)
+		return;
+	record->type = RECORD_THREAD;
+	record->pid = pid_tgid >> 32;
+	record->tid = (u32)pid_tgid;
+	record->seen_ns = bpf_ktime_get_ns();
+	bpf_get_current_comm(record->comm, sizeof(record->comm));
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline u64 pid_tgid_of(struct task_struct *task)
+{
+	return (u64)task->tgid << 32 | (u32)task->pid;
+}
+
+static __always_inline struct thread *thread_of(struct task_struct *task, u64 pid_tgid)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (thread)
+		return thread;
+	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread)
+		announce_thread(pid_tgid);
+	return thread;
+}
+
+/* Reads 1, 2, 4 or 8 bytes of the target; the upper bytes of the value are zero. */
+static __always_inline long read_sized(u64 *value, u8 size, u64 address)
+{
+	*value = 0;
+	switch (size) {
+	case 1:
+		return bpf_probe_read_user(value, 1, (void *)address);
+	case 2:
+		return bpf_probe_read_user(value, 2, (void *)address);
+	case 4:
+		return bpf_probe_read_user(value, 4, (void *)address);
+	default:
+		return bpf_probe_read_user(value, 8, (void *)address);
+	}
+}
+
+SEC("uprobe")
+int on_entry(struct pt_regs *ctx)
+{
+	u32 id = bpf_get_attach_cookie(ctx);
+	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	u32 zero = 0;
+	u64 *next = bpf_map_lookup_elem(&next_call, &zero);
+	if (!probe || !c || !next)
+		return 0;
+	count(&c->hits);
+
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	u64 pid_tgid = pid_tgid_of(task);
+	if (settings.filter_by_process) {
+		u32 pid = task->tgid;
+		if (!bpf_map_lookup_elem(&processes, &pid)) {
+			count(&c->filtered);
+			return 0;
+		}
+	}
+	struct thread *thread = thread_of(task, pid_tgid);
+	if (!thread) {
+		count(&c->lost_no_memory);
+		return 0;
+	}
+	u64 sp = REG_SP(ctx);
+	if (thread->depth)
+		drop_unwound(thread, pid_tgid, sp);
+	u32 depth = thread->depth;
+	if (depth >= MAX_DEPTH) {
+		count(&c->lost_too_deep);
+		return 0;
+	}
+	struct frame *frame = &thread->frames[depth & (MAX_DEPTH - 1)];
+	frame->start_ns = bpf_ktime_get_ns();
+	frame->sp = sp;
+	frame->probe = id;
+	frame->slot_count = probe->slot_count;
+	frame->call_id = (__sync_fetch_and_add(next, 1) + 1) << settings.cpu_bits | bpf_get_smp_processor_id();
+
+	u64 *sources = thread->sources;
+	LOAD_ARGUMENTS(sources, ctx);
+	u16 missing = 0;
+	u32 words = probe->stack_words;
+	u32 no_stack = 0;
+	if (words && words <= MAX_STACK_WORDS)
+		no_stack = bpf_probe_read_user(&sources[SOURCE_STACK], words * 8, (void *)(sp + STACK_ARGUMENTS)) != 0;
+	for (u32 i = 0; i < MAX_SLOTS; i++) {
+		if (i >= probe->slot_count)
+			break;
+		struct slot *slot = &probe->slots[i];
+		u64 value = sources[slot->source & (MAX_SOURCES - 1)];
+		if (no_stack && slot->source >= SOURCE_STACK) {
+			missing |= 1 << i;
+			count(&c->read_faults);
+		} else if (slot->deref == DEREF_ENTRY) {
+			u64 address = value + slot->offset;
+			if (read_sized(&value, slot->size, address)) {
+				missing |= 1 << i;
+				count(&c->read_faults);
+			}
+		}
+		frame->slots[i] = value;
+	}
+	frame->missing = missing;
+
+	if (probe->flags & PROBE_ENTRY_ONLY) {
+		u64 parent_id = depth ? thread->frames[(depth - 1) & (MAX_DEPTH - 1)].call_id : 0;
+		emit(c, frame, parent_id, pid_tgid, STATUS_ENTRY, 0, 0);
+		return 0;
+	}
+	thread->depth = depth + 1;
+	return 0;
+}
+
+/* Reads what the call wrote through its out-parameters; a failed call wrote nothing to rely on. */
+static __noinline int read_results(struct frame *frame, struct probe *probe, struct counters *c, int succeeded)
+{
+	if (!frame || !probe || !c)
+		return 0;
+	for (u32 i = 0; i < MAX_SLOTS; i++) {
+		if (i >= probe->slot_count)
+			break;
+		struct slot *slot = &probe->slots[i];
+		if (slot->deref != DEREF_RETURN)
+			continue;
+		u64 value;
+		if (!succeeded) {
+			frame->missing |= 1 << i;
+		} else if (read_sized(&value, slot->size, frame->slots[i] + slot->offset)) {
+			frame->missing |= 1 << i;
+			count(&c->read_faults);
+		} else {
+			frame->slots[i] = value;
+			continue;
+		}
+		frame->slots[i] = 0;
+	}
+	return 0;
+}
+
+SEC("uprobe")
+int on_return(struct pt_regs *ctx)
+{
+	u64 now = bpf_ktime_get_ns();
+	u32 id = bpf_get_attach_cookie(ctx);
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
+	if (!c || !probe)
+		return 0;
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (!thread)
+		goto orphan;
+	u64 pid_tgid = pid_tgid_of(task);
+	u64 sp = REG_SP(ctx) - RETURN_POPS;
+	u32 depth = thread->depth;
+	if (depth == 0 || depth > MAX_DEPTH)
+		goto orphan;
+	struct frame *frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
+	if (frame->sp != sp) {
+		drop_unwound(thread, pid_tgid, sp);
+		depth = thread->depth;
+		if (depth == 0 || depth > MAX_DEPTH)
+			goto orphan;
+		frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
+	}
+	if (frame->sp != sp || frame->probe != id)
+		goto orphan;
+
+	u64 value = REG_RESULT(ctx);
+	if (probe->return_bits == 32)
+		value = (u32)value;
+	if (probe->reads_at_return)
+		read_results(frame, probe, c, probe->return_bits == 0 || value == 0);
+	u64 parent_id = depth > 1 ? thread->frames[(depth - 2) & (MAX_DEPTH - 1)].call_id : 0;
+	thread->depth = depth - 1;
+	emit(c, frame, parent_id, pid_tgid, STATUS_RETURNED, now - frame->start_ns, value);
+	return 0;
+orphan:
+	count(&c->orphan_returns);
+	return 0;
+}
+
+static __always_inline void drop_all(struct task_struct *task, u8 status)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	if (!thread)
+		return;
+	u64 pid_tgid = pid_tgid_of(task);
+	for (int i = 0; i < MAX_DEPTH; i++)
+		if (!drop_frame(thread, pid_tgid, status))
+			return;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_thread_exit(u64 *ctx)
+{
+	drop_all((struct task_struct *)ctx[0], STATUS_THREAD_EXITED);
+	return 0;
+}
+
+/* A new program image: whatever the thread was inside of is gone. */
+SEC("tp_btf/sched_process_exec")
+int on_exec(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	drop_all(task, STATUS_UNWOUND);
+	if (!settings.filter_comm[0])
+		return 0;
+	for (int i = 0; i < COMM_LEN; i++) {
+		if (task->comm[i] != settings.filter_comm[i])
+			return 0;
+		if (!settings.filter_comm[i])
+			break;
+	}
+	u32 pid = task->tgid;
+	u8 one = 1;
+	bpf_map_update_elem(&processes, &pid, &one, BPF_ANY);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(u64 *ctx)
+{
+	if (!settings.follow_children)
+		return 0;
+	u32 parent = ((struct task_struct *)ctx[0])->tgid;
+	u32 child = ((struct task_struct *)ctx[1])->tgid;
+	if (parent == child || !bpf_map_lookup_elem(&processes, &parent))
+		return 0;
+	u8 one = 1;
+	bpf_map_update_elem(&processes, &child, &one, BPF_ANY);
+	return 0;
+}
+
+struct bpf_iter__task {
+	void *meta;
+	struct task_struct *task;
+} __attribute__((preserve_access_index));
+
+/* Run once the probes are gone: calls that never returned become records. */
+SEC("iter/task")
+int dump_in_flight(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	if (!task)
+		return 0;
+	/* One load only: the verifier proves the pointer it saw checked. */
+	barrier_var(task);
+	drop_all(task, STATUS_IN_FLIGHT);
+	return 0;
+}

@@ -1,0 +1,86 @@
+/**
+ * The maps and constants of `bpf/event.h`, as bytes. Little-endian, which is what both supported
+ * architectures are.
+ */
+import type { CompiledProbe } from '../packs/model.js';
+
+export const MAX_PROBES = 4096;
+export const MAX_RINGS = 16;
+export const COMM_LENGTH = 16;
+const MAX_SLOTS = 12;
+const SOURCE_STACK = 8;
+const DEREF = { entry: 1, return: 2 } as const;
+const PROBE_ENTRY_ONLY = 1;
+const SIZEOF_PROBE = 8 + MAX_SLOTS * 8;
+
+/** `struct probe` for one compiled probe. */
+export function encodeProbe(probe: Pick<CompiledProbe, 'mode' | 'slots' | 'returnBits'>): Buffer {
+  const bytes = Buffer.alloc(SIZEOF_PROBE);
+  bytes.writeUInt8(probe.mode === 'entry' ? PROBE_ENTRY_ONLY : 0, 0);
+  bytes.writeUInt8(probe.slots.length, 1);
+  bytes.writeUInt8(probe.returnBits, 2);
+  bytes.writeUInt8(probe.slots.some((slot) => slot.deref?.at === 'return') ? 1 : 0, 3);
+  const stackWords = probe.slots.map((slot) => (slot.from.kind === 'stack' ? slot.from.index + 1 : 0));
+  bytes.writeUInt8(Math.max(0, ...stackWords), 4);
+  probe.slots.forEach((slot, index) => {
+    const at = 8 + index * 8;
+    bytes.writeUInt8(slot.from.kind === 'stack' ? SOURCE_STACK + slot.from.index : slot.from.index, at);
+    bytes.writeUInt8(slot.deref === undefined ? 0 : DEREF[slot.deref.at], at + 1);
+    bytes.writeUInt8(slot.deref?.size ?? 8, at + 2);
+    bytes.writeUInt32LE(slot.deref?.offset ?? 0, at + 4);
+  });
+  return bytes;
+}
+
+/** Names of `struct counters`, in order; each a u64. */
+export const COUNTERS = [
+  'hits',
+  'filtered',
+  'lost_ring_full',
+  'lost_too_deep',
+  'lost_no_memory',
+  'orphan_returns',
+  'read_faults',
+] as const;
+
+/** Kernel counts of one probe. */
+export type Counters = Record<(typeof COUNTERS)[number], bigint>;
+
+/** Sums the per-CPU values of one `counters` entry. */
+export function sumCounters(bytes: Buffer, cpus: number): Counters {
+  const sums = Object.fromEntries(COUNTERS.map((name) => [name, 0n])) as Counters;
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    COUNTERS.forEach((name, index) => {
+      sums[name] += bytes.readBigUInt64LE((cpu * COUNTERS.length + index) * 8);
+    });
+  }
+  return sums;
+}
+
+/** Bytes one CPU's `struct counters` takes. */
+export const SIZEOF_COUNTERS = COUNTERS.length * 8;
+
+/** `struct settings` of bpf/event.h. */
+export interface BpfSettings {
+  /** Number of rings - 1; the number is a power of two. */
+  ringMask: number;
+  /** Bits of a call id that hold the CPU. */
+  cpuBits: number;
+  /** Record only the processes in the `processes` map. */
+  filterByProcess: boolean;
+  /** A process forked by one in the map joins it. */
+  followChildren: boolean;
+  /** Processes that exec into this command name join the map; empty: none. */
+  comm: string;
+}
+
+/** The bytes of the object's .rodata, which holds nothing but `struct settings`. */
+export function encodeSettings(settings: BpfSettings): Buffer {
+  const bytes = Buffer.alloc(28);
+  bytes.writeUInt32LE(settings.ringMask, 0);
+  bytes.writeUInt32LE(settings.cpuBits, 4);
+  bytes.writeUInt8(settings.filterByProcess ? 1 : 0, 8);
+  bytes.writeUInt8(settings.followChildren ? 1 : 0, 9);
+  bytes.write(settings.comm.slice(0, COMM_LENGTH - 1), 10, 'utf8');
+  return bytes;
+}
