@@ -31,8 +31,10 @@ const DT = {
   GNU_HASH: 0x6ffffef5,
 };
 const MAX_DYNAMIC = 1024 * 1024;
-/** PATH_MAX: no name or search path the loader can use is longer per element; whole lists stay far below this. */
-const MAX_STRING = 64 * 1024;
+/** PATH_MAX: the loader can use no longer name; a search path is a list of such. */
+const MAX_NAME = 4096;
+const MAX_SEARCH_PATH = 64 * 1024;
+const MAX_NEEDED = 1024;
 
 /** The loadable segment that holds the file bytes of `vaddr`, or undefined. */
 export function segmentAt(layout: ElfLayout, vaddr: number): Segment | undefined {
@@ -52,29 +54,31 @@ export function readDynamic(source: ByteSource, layout: ElfLayout): DynamicInfo 
     if (tag === 0) break;
     const value = u64(bytes, at + 8);
     if (tag === null || value === null) continue;
-    values.set(tag, [...(values.get(tag) ?? []), value]);
+    const same = values.get(tag);
+    if (same === undefined) values.set(tag, [value]);
+    else if (same.length < MAX_NEEDED) same.push(value);
   }
   const first = (tag: number) => values.get(tag)?.[0] ?? null;
   const strings = first(DT.STRTAB) ?? 0;
   const stringsSize = first(DT.STRSZ) ?? 0;
 
-  const text = (offset: number): string => {
+  const text = (offset: number, limit: number): string => {
     const home = segmentAt(layout, strings);
     if (home === undefined || offset >= stringsSize) {
       throw new ElfError('elf-malformed', source.path, 'a dynamic string lies outside the string table');
     }
     const at = home.offset + (strings - home.vaddr) + offset;
-    return cString(
-      source.read(at, Math.min(MAX_STRING, stringsSize - offset, source.size - at), 'a dynamic string'),
-      0,
-    );
+    const length = Math.min(limit, stringsSize - offset, source.size - at);
+    return cString(source.read(at, length, 'a dynamic string'), 0);
   };
-  const list = (tag: number) => (values.get(tag) ?? []).map(text);
+  const names = (tag: number) => (values.get(tag) ?? []).map((offset) => text(offset, MAX_NAME));
+  const paths = (tag: number) =>
+    (values.get(tag) ?? []).slice(0, 1).flatMap((offset) => splitPaths(text(offset, MAX_SEARCH_PATH)));
   return {
-    soname: list(DT.SONAME)[0] ?? null,
-    needed: list(DT.NEEDED),
-    rpath: list(DT.RPATH).flatMap(splitPaths),
-    runpath: list(DT.RUNPATH).flatMap(splitPaths),
+    soname: names(DT.SONAME)[0] ?? null,
+    needed: names(DT.NEEDED),
+    rpath: paths(DT.RPATH),
+    runpath: paths(DT.RUNPATH),
     tables: {
       symbols: first(DT.SYMTAB),
       hash: first(DT.HASH),

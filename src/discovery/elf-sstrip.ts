@@ -4,6 +4,8 @@ import type { ElfLayout } from './elf-layout.js';
 import type { SymbolTable } from './elf-symbols.js';
 
 const SYMBOL_SIZE = 24;
+/** Hash values read at once. */
+const CHAIN_CHUNK = 4096;
 
 /**
  * The dynamic symbol table of a file whose section headers were removed (`sstrip`, some packers), from what
@@ -53,8 +55,11 @@ function countFromGnuHash(source: ByteSource, layout: ElfLayout, gnuHash: number
   for (let i = 0; i < buckets; i++) highest = Math.max(highest, table.readUInt32LE(i * 4));
   if (highest < firstHashed) return firstHashed;
   const chainsAt = bucketsAt + buckets * 4;
-  for (let index = highest; ; index++) {
-    const chain = source.read(chainsAt + (index - firstHashed) * 4, 4, 'a GNU hash chain').readUInt32LE(0);
-    if ((chain & 1) === 1) return index + 1;
+  for (let first = highest; ; first += CHAIN_CHUNK) {
+    const at = chainsAt + (first - firstHashed) * 4;
+    const length = Math.min(CHAIN_CHUNK * 4, Math.floor((source.size - at) / 4) * 4);
+    const chain = source.read(at, Math.max(length, 4), 'a GNU hash chain');
+    for (let i = 0; i * 4 < chain.length; i++)
+      if ((chain.readUInt32LE(i * 4) & 1) === 1) return first + i + 1;
   }
 }

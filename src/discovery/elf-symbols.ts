@@ -1,4 +1,5 @@
 import type { ByteSource } from './byte-source.js';
+import { ElfError } from './elf-error.js';
 import { u64 } from './elf-layout.js';
 
 /** A symbol table and the strings its names are in. Offsets and sizes are bytes in the file. */
@@ -25,6 +26,8 @@ const CHUNK = 1024 * 1024;
 const SYMBOL_SIZE = 24;
 const AT = 0x40;
 const VERSYM_HIDDEN = 0x8000;
+/** More places than the names of any pack have in a real file; a bound on what a made-up table can cost. */
+const MAX_MATCHES = 100_000;
 const NONE: readonly Buffer[] = [];
 
 /**
@@ -56,6 +59,7 @@ export function findEntries(
       const section = bytes.readUInt16LE(at + 6);
       if (section === 0 || address === null || address === 0) continue;
       const info = bytes[at + 4] ?? 0;
+      checkMatches(source, entries.length);
       entries.push({
         name: hit.name,
         type: info & 0xf,
@@ -67,6 +71,11 @@ export function findEntries(
     }
   }
   return entries;
+}
+
+function checkMatches(source: ByteSource, count: number): void {
+  if (count >= MAX_MATCHES)
+    throw new ElfError('elf-malformed', source.path, 'a symbol table repeats one name endlessly');
 }
 
 function hiddenVersion(source: ByteSource, table: SymbolTable, index: number): boolean {
@@ -98,7 +107,9 @@ function indexNames(names: ReadonlySet<string>): WantedNames {
       continue;
     }
     const tail = bytes.readUInt32LE(bytes.length - 4);
-    wanted.byTail.set(tail, [...(wanted.byTail.get(tail) ?? []), bytes]);
+    const same = wanted.byTail.get(tail);
+    if (same === undefined) wanted.byTail.set(tail, [bytes]);
+    else same.push(bytes);
   }
   return wanted;
 }
@@ -135,6 +146,7 @@ function nameOffsets(
       for (const name of wanted.short.length === 0 ? candidates : [...candidates, ...wanted.short]) {
         const start = end - name.length;
         if (start < 0 || bytes.compare(name, 0, name.length, start, end) !== 0) continue;
+        checkMatches(source, hits.size);
         hits.set(base + start, {
           name: name.toString('utf8'),
           oldVersion: byte === AT && bytes[end + 1] !== AT,

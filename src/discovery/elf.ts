@@ -241,7 +241,11 @@ export class ElfFile {
 
 function groupByName(entries: readonly SymbolEntry[]): Map<string, SymbolEntry[]> {
   const groups = new Map<string, SymbolEntry[]>();
-  for (const entry of entries) groups.set(entry.name, [...(groups.get(entry.name) ?? []), entry]);
+  for (const entry of entries) {
+    const same = groups.get(entry.name);
+    if (same === undefined) groups.set(entry.name, [entry]);
+    else same.push(entry);
+  }
   return groups;
 }
 

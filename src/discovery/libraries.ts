@@ -185,6 +185,8 @@ function searchCommand(
   for (const program of programs) {
     for (const path of [program.invokedAs, program.path]) root.prefixes.add(dirname(dirname(path)));
   }
+  // Where `uv run` and editors put a project's environment; tried, not required.
+  root.prefixes.add(`${command.cwd}/.venv`).add(`${command.cwd}/venv`);
   const names = programs.map((program) => program.path).join(', ');
   searched.push(
     names === '' ? `no program named ${command.argv[0]}` : `the ${files.length} files ${names} load at start`,

@@ -67,7 +67,9 @@ export function searchDirectories(
   const environmentPrefixes = environments.flatMap((environment) =>
     ['VIRTUAL_ENV', 'CONDA_PREFIX'].flatMap((name) => environment.get(name) ?? []),
   );
-  const homes = [...prefixes, ...environmentPrefixes].filter((path) => path.startsWith('/'));
+  const homes = [...prefixes, ...environmentPrefixes, ...environments.flatMap(homePrefixes)].filter((path) =>
+    path.startsWith('/'),
+  );
   const wanted: { pattern: string; foundBy: string }[] = [
     ...environments.flatMap(libraryPath).map((pattern) => ({ pattern, foundBy: 'LD_LIBRARY_PATH' })),
     ...homes.flatMap((home) => [
@@ -79,12 +81,25 @@ export function searchDirectories(
     ...PYTHON.flatMap(wheelPatterns),
   ];
   const directories = new Map<string, SearchDirectory>();
-  for (const { pattern, foundBy } of wanted) {
+  // Processes share most of their environment: a pattern is expanded once, under the first name it was found by.
+  const patterns = new Map(wanted.reverse().map(({ pattern, foundBy }) => [pattern, foundBy]));
+  for (const [pattern, foundBy] of [...patterns].reverse()) {
     for (const path of expand(root, pattern)) {
       if (!directories.has(path)) directories.set(path, { path, foundBy });
     }
   }
   return [...directories.values()];
+}
+
+/** Python installations below a home directory: pip --user, pyenv, and conda's usual folders. */
+function homePrefixes(environment: Environment): string[] {
+  const home = environment.get('HOME');
+  const pyenv = environment.get('PYENV_ROOT') ?? (home === undefined ? undefined : `${home}/.pyenv`);
+  const conda = ['miniconda3', 'anaconda3', 'miniforge3'].flatMap((name) => [name, `${name}/envs/*`]);
+  return [
+    ...(home === undefined ? [] : ['.local', ...conda].map((name) => `${home}/${name}`)),
+    ...(pyenv === undefined ? [] : [`${pyenv}/versions/*`]),
+  ];
 }
 
 /** Absolute directories of LD_LIBRARY_PATH (`:` or `;` between them). Relative ones depend on a directory we do not know. */
