@@ -23,6 +23,8 @@ export interface CaptureSpec {
   arg?: string;
   /** Column value is the product of these paths (true bytes of a 2-D or 3-D copy). */
   product?: readonly string[];
+  /** The column is NULL when any of these paths is not zero (the product would not be bytes then). */
+  unless?: readonly string[];
   /** When memory behind a pointer is read. `return` reads only after a successful call. Default: entry. */
   at?: 'entry' | 'return';
   /** Name of an enum declared by the pack; the column then holds names. */
@@ -86,6 +88,8 @@ export interface Field {
 export interface ColumnValue {
   column: string;
   fields: readonly Field[];
+  /** NULL when any of these is not zero. */
+  unless?: readonly Field[];
   enum?: string;
 }
 

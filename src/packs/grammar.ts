@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { PACKAGE_ROOT } from '../paths.js';
+import { type PackIssue, withSuggestion } from './issue.js';
+import { didYouMean } from './suggest.js';
+
+/** Version of the pack grammar this ingero reads (the optional top-level key `schema`). */
+export const GRAMMAR_VERSION = 1;
+
+let validate: ValidateFunction | undefined;
+
+function validator(): ValidateFunction {
+  if (validate === undefined) {
+    const schema = JSON.parse(
+      readFileSync(`${PACKAGE_ROOT}/schema/probe-pack.schema.json`, 'utf8'),
+    ) as object;
+    validate = new Ajv({ allErrors: true, verbose: true, strict: true, strictRequired: false }).compile(
+      schema,
+    );
+  }
+  return validate;
+}
+
+/** Checks the shape of a pack against schema/probe-pack.schema.json. Reports everything that is wrong. */
+export function checkGrammar(value: unknown): PackIssue[] {
+  const check = validator();
+  if (check(value)) return [];
+  return (check.errors ?? []).flatMap((error) => toIssue(error) ?? []);
+}
+
+/** Undefined for errors that only repeat another one in the terms of JSON Schema. */
+function toIssue(error: ErrorObject): PackIssue | undefined {
+  if (error.propertyName !== undefined || error.schemaPath.includes('/oneOf/')) return undefined;
+  const at = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const params = error.params as Readonly<Record<string, unknown>>;
+  const parent = error.parentSchema as { properties?: object; description?: string } | undefined;
+  const name = subject(at);
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const key = String(params.additionalProperty);
+      const issue = { rule: 'unknown-key', message: `unknown key ${key}`, at: [...at, key], key: true };
+      return withSuggestion(issue, didYouMean(key, Object.keys(parent?.properties ?? {})));
+    }
+    case 'propertyNames': {
+      const key = String(params.propertyName);
+      const message = `${JSON.stringify(key)} cannot be a key of ${name}`;
+      return { rule: 'wrong-value', message, at: [...at, key], key: true };
+    }
+    case 'required':
+      return { rule: 'missing-key', message: `${name} has no ${String(params.missingProperty)}`, at };
+    case 'oneOf':
+      return { rule: 'arg-or-product', message: 'give either arg or product', at };
+    case 'type':
+      return withSuggestion(
+        { rule: 'wrong-type', message: `${name} must be of type ${String(params.type)}`, at },
+        params.type === 'string' && typeof error.data === 'number' ? 'put it in quotes' : undefined,
+      );
+    case 'enum': {
+      const allowed = (params.allowedValues as unknown[]).map(String);
+      const message = `${name} must be one of ${allowed.join(', ')}`;
+      const suggestion = typeof error.data === 'string' ? didYouMean(error.data, allowed) : undefined;
+      return withSuggestion({ rule: 'wrong-value', message, at }, suggestion);
+    }
+    case 'pattern':
+      return withSuggestion(
+        { rule: 'wrong-value', message: `${JSON.stringify(error.data)} is not a valid ${name}`, at },
+        parent?.description,
+      );
+    case 'maxLength':
+    case 'maxItems':
+    case 'maxProperties':
+      return { rule: 'too-long', message: `${name} ${error.message ?? 'is too long'}`, at };
+    default:
+      return withSuggestion(
+        { rule: 'wrong-value', message: `${name} ${error.message ?? 'is not valid'}`, at },
+        parent?.description,
+      );
+  }
+}
+
+/** What an error is about: the last key of its path. */
+function subject(at: readonly string[]): string {
+  const last = at.at(-1);
+  if (last === undefined) return 'the pack';
+  if (!/^[0-9]+$/.test(last)) return last;
+  const list = at.at(-2) ?? '';
+  return { probes: 'probe', libraries: 'library', symbols: 'symbol' }[list] ?? `${list} ${Number(last) + 1}`;
+}

@@ -1,0 +1,6 @@
+/** Probe packs: read, checked and compiled to argument locations. */
+export { compilePack } from './compile.js';
+export { formatProblems } from './format.js';
+export { GRAMMAR_VERSION } from './grammar.js';
+export { loadBuiltinPacks, loadPackFile, MAX_PACK_BYTES, type ParsedPack, parsePack } from './load.js';
+export * from './model.js';

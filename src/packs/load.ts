@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
+import { EXIT, IngeroError } from '../errors.js';
+import { PACKAGE_ROOT } from '../paths.js';
+import { compileProbe } from './compile.js';
+import { makeProblem, PackDocument } from './document.js';
+import { formatProblems } from './format.js';
+import { checkGrammar, GRAMMAR_VERSION } from './grammar.js';
+import type { PackIssue } from './issue.js';
+import type { CompiledProbe, EnumTable, Pack, PackProblem, ProbeSpec } from './model.js';
+import { parseTypes } from './prototype.js';
+import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
+
+/** Largest pack file that is read, in bytes. The shipped packs are under 64 KiB. */
+export const MAX_PACK_BYTES = 1024 * 1024;
+
+export interface ParsedPack {
+  /** Present when there are no problems. */
+  pack?: Pack;
+  /** Everything that is wrong with the file, in the order of its lines. */
+  problems: PackProblem[];
+}
+
+/**
+ * Reads and checks the text of a pack file. Reports all problems together; never throws on bad input.
+ * `path` is only used in problems. `schema` says which tables and columns there are.
+ */
+export function parsePack(
+  text: string,
+  path: string,
+  schema: CaptureSchema = readCaptureSchema(),
+): ParsedPack {
+  const unreadable = (rule: string, message: string, offset = 0): ParsedPack => {
+    const before = text.slice(0, offset).split('\n');
+    const column = (before.at(-1)?.length ?? 0) + 1;
+    return { problems: [makeProblem(rule, message, path, before.length, column, text)] };
+  };
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_PACK_BYTES) {
+    return unreadable('too-large', `the file has ${bytes} bytes; a pack has at most ${MAX_PACK_BYTES}`);
+  }
+  const nul = text.indexOf('\0');
+  if (nul >= 0) return unreadable('not-text', 'the file contains a NUL byte', nul);
+  try {
+    return check(PackDocument.parse(text, path), text, path, schema);
+  } catch (error) {
+    // The YAML library recurses into nested values and counts the expansions of aliases.
+    if (error instanceof RangeError) return unreadable('too-complex', 'the YAML is nested too deeply');
+    if (error instanceof ReferenceError) return unreadable('too-complex', error.message);
+    throw error;
+  }
+}
+
+function check(document: PackDocument, text: string, path: string, schema: CaptureSchema): ParsedPack {
+  const newer = newerGrammar(document.topLevel('schema'));
+  if (newer !== undefined) return { problems: [document.locate(newer)] };
+  const syntax = [...document.syntaxProblems(), ...document.duplicateKeys(), ...document.brokenAliases()];
+  if (syntax.length > 0) return { problems: inOrder(syntax) };
+
+  const value = document.value();
+  const shape = checkGrammar(value);
+  const issues = isRecord(value) ? [...shape, ...checkMeaning(value, shape, schema)] : shape;
+  const problems = inOrder(issues.map((issue) => document.locate(issue)));
+  return problems.length > 0 ? { problems } : { pack: toPack(value as PackYaml, text, path), problems };
+}
+
+/** A file for a later ingero: its other problems would only mislead. */
+function newerGrammar(version: unknown): PackIssue | undefined {
+  if (typeof version !== 'number' || !(version > GRAMMAR_VERSION)) return undefined;
+  return {
+    rule: 'newer-grammar',
+    message: `this pack needs grammar version ${version}; this ingero reads version ${GRAMMAR_VERSION}`,
+    at: ['schema'],
+    suggestion: 'use a newer ingero',
+  };
+}
+
+/** The YAML of a valid pack: the fields of `Pack` that may be left out are optional. */
+interface PackYaml {
+  name: string;
+  version: string;
+  description: string;
+  layer: string;
+  libraries: { soname: string }[];
+  table: string;
+  enums?: Record<string, EnumTable>;
+  types?: string;
+  result?: string;
+  probes: ProbeSpec[];
+}
+
+function toPack(yaml: PackYaml, text: string, path: string): Pack {
+  return {
+    name: yaml.name,
+    version: yaml.version,
+    description: yaml.description,
+    layer: yaml.layer,
+    libraries: yaml.libraries,
+    table: yaml.table,
+    enums: yaml.enums ?? {},
+    types: yaml.types ?? '',
+    ...(yaml.result === undefined ? {} : { result: yaml.result }),
+    probes: yaml.probes,
+    source: { path, text, sha256: createHash('sha256').update(text).digest('hex') },
+  };
+}
+
+/** Shape problems that leave a value unfit for further checks; the others do not hide what else is wrong. */
+const UNFIT = new Set(['wrong-type', 'missing-key', 'too-long']);
+
+/** Semantic rules, over those parts of the file whose shape is right. */
+function checkMeaning(
+  value: Readonly<Record<string, unknown>>,
+  shape: readonly PackIssue[],
+  schema: CaptureSchema,
+): PackIssue[] {
+  const unfit = shape.filter((issue) => UNFIT.has(issue.rule));
+  const sound = (...at: (string | number)[]): boolean =>
+    !unfit.some((issue) => at.every((segment, depth) => String(issue.at[depth]) === String(segment)));
+  const text = (key: string): string | undefined =>
+    typeof value[key] === 'string' && sound(key) ? value[key] : undefined;
+
+  const { types, issues: typeIssues } = parseTypes(text('types') ?? '');
+  const issues: PackIssue[] = typeIssues.map((issue) => ({ ...issue, at: ['types'] }));
+  const probes: ProbeFacts[] = [];
+  for (const [index, spec] of (Array.isArray(value.probes) ? value.probes : []).entries()) {
+    if (!sound('probes', index)) continue;
+    const results = (['x64', 'arm64'] as const).map((arch) =>
+      compileProbe(text('name') ?? '', spec as ProbeSpec, index, types, arch),
+    );
+    issues.push(...results.flatMap((result) => result.issues));
+    const functionName = results[0]?.functionName;
+    const compiled: CompiledProbe[] = results.flatMap((result) => result.probe ?? []);
+    probes.push({
+      index,
+      spec: spec as ProbeSpec,
+      compiled,
+      ...(functionName === undefined ? {} : { functionName }),
+    });
+  }
+  const table = text('table');
+  const result = text('result');
+  const enums = isRecord(value.enums) ? Object.entries(value.enums) : [];
+  const facts: PackFacts = {
+    ...(table === undefined ? {} : { table }),
+    ...(result === undefined ? {} : { result }),
+    enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
+    probes,
+    schema,
+  };
+  return [...issues, ...RULES.flatMap((rule) => rule(facts))];
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** By line and column; what both architectures report alike is kept once. */
+function inOrder(problems: readonly PackProblem[]): PackProblem[] {
+  const unique = new Map(
+    problems.map((problem) => [
+      `${problem.line}:${problem.column}:${problem.rule}:${problem.message}`,
+      problem,
+    ]),
+  );
+  return [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
+function badPack(problems: readonly PackProblem[]): IngeroError {
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+  const files = [...new Set(problems.map((problem) => problem.path))].join(', ');
+  return new IngeroError(`${count} in ${files}\n\n${formatProblems(problems)}`, {
+    code: 'bad-pack',
+    exitCode: EXIT.badPack,
+    next: 'docs/probe-packs.md describes packs and every rule.',
+  });
+}
+
+/** Reads a file that may be anything. */
+function readPack(path: string): ParsedPack {
+  const refuse = (rule: string, message: string): ParsedPack => ({
+    problems: [makeProblem(rule, message, path, 1, 1, '')],
+  });
+  try {
+    const stat = statSync(path);
+    if (!stat.isFile()) return refuse('unreadable', 'not a regular file');
+    if (stat.size > MAX_PACK_BYTES) {
+      return refuse('too-large', `the file has ${stat.size} bytes; a pack has at most ${MAX_PACK_BYTES}`);
+    }
+    const bytes = readFileSync(path);
+    return parsePack(new TextDecoder('utf-8', { fatal: true }).decode(bytes), path);
+  } catch (error) {
+    if (error instanceof TypeError) return refuse('not-text', 'the file is not UTF-8 text');
+    return refuse('unreadable', (error as Error).message);
+  }
+}
+
+/**
+ * Reads one pack file. Throws IngeroError `bad-pack` (exit code 8) whose message lists every problem.
+ */
+export function loadPackFile(path: string): Pack {
+  const { pack, problems } = readPack(path);
+  if (pack === undefined) throw badPack(problems);
+  return pack;
+}
+
+/**
+ * Reads every `.yaml` file of a folder, in the order of their names; by default the packs that ship with
+ * ingero. Throws IngeroError `bad-pack` (exit code 8) with the problems of all files, two packs of one
+ * name among them.
+ */
+export function loadBuiltinPacks(dir: string = join(PACKAGE_ROOT, 'probes')): Pack[] {
+  const files = readdirSync(dir)
+    .filter((file) => file.endsWith('.yaml'))
+    .sort();
+  const results = files.map((file) => readPack(join(dir, file)));
+  const problems = results.flatMap((result) => result.problems);
+  const packs = results.flatMap((result) => result.pack ?? []);
+  for (const [index, pack] of packs.entries()) {
+    const first = packs.findIndex((other) => other.name === pack.name);
+    if (first === index) continue;
+    const message = `pack ${pack.name} is already defined in ${packs[first]?.source.path}`;
+    problems.push(makeProblem('duplicate-pack', message, pack.source.path, 1, 1, pack.source.text));
+  }
+  if (problems.length > 0) throw badPack(problems);
+  return packs;
+}

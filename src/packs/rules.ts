@@ -1,0 +1,230 @@
+/** What must hold for a pack beyond its shape. Each rule is one function and names the rule it checks. */
+import type { CaptureSchema, ColumnSpec } from '../capture/schema.js';
+import { type PackIssue, withSuggestion } from './issue.js';
+import type { CompiledProbe, EnumTable, Field, ProbeSpec } from './model.js';
+import { didYouMean } from './suggest.js';
+
+/** A probe whose shape is right, with what compiling it for each architecture gave. */
+export interface ProbeFacts {
+  index: number;
+  spec: ProbeSpec;
+  /** Name in the prototype, where that could be read. */
+  functionName?: string;
+  compiled: readonly CompiledProbe[];
+}
+
+/** The parts of a pack whose shape is right. */
+export interface PackFacts {
+  table?: string;
+  result?: string;
+  enums: ReadonlyMap<string, EnumTable>;
+  probes: readonly ProbeFacts[];
+  schema: CaptureSchema;
+}
+
+export type Rule = (pack: PackFacts) => PackIssue[];
+
+export const RULES: readonly Rule[] = [
+  knownTable,
+  knownResult,
+  uniqueOps,
+  uniqueSymbols,
+  noReturnProbeOnCpp,
+  uniqueColumns,
+  knownColumns,
+  knownEnums,
+  enumMatchesColumn,
+  valueFitsColumn,
+];
+
+function knownTable({ table, schema }: PackFacts): PackIssue[] {
+  if (table === undefined || Object.hasOwn(schema.event_tables, table)) return [];
+  const issue = { rule: 'unknown-table', message: `there is no event table ${table}`, at: ['table'] };
+  return [withSuggestion(issue, didYouMean(table, Object.keys(schema.event_tables)))];
+}
+
+function knownResult({ result, enums }: PackFacts): PackIssue[] {
+  if (result === undefined) return [];
+  const table = enums.get(result);
+  if (table === undefined) {
+    const issue = { rule: 'unknown-enum', message: `there is no enum ${result}`, at: ['result'] };
+    return [withSuggestion(issue, didYouMean(result, enums.keys()))];
+  }
+  if (Object.hasOwn(table, 0)) return [];
+  return [
+    { rule: 'result-without-success', message: `enum ${result} does not name 0, success`, at: ['result'] },
+  ];
+}
+
+function opOf(probe: ProbeFacts): string | undefined {
+  return probe.spec.op ?? probe.functionName;
+}
+
+function uniqueOps({ probes }: PackFacts): PackIssue[] {
+  const seen = new Set<string>();
+  return probes.flatMap((probe) => {
+    const op = opOf(probe);
+    if (op === undefined) return [];
+    const key = probe.spec.op === undefined ? 'prototype' : 'op';
+    const issue = {
+      rule: 'duplicate-op',
+      message: `two probes are named ${op}`,
+      at: ['probes', probe.index, key],
+      suggestion: 'list all symbols of one function under symbols, or give each probe its own op',
+    };
+    const again = seen.has(op);
+    seen.add(op);
+    return again ? [issue] : [];
+  });
+}
+
+/** Symbols of a probe with their places. */
+function symbolsOf(probe: ProbeFacts): { symbol: string; at: (string | number)[] }[] {
+  const at = ['probes', probe.index];
+  if (probe.spec.symbols === undefined) {
+    return probe.functionName === undefined ? [] : [{ symbol: probe.functionName, at: [...at, 'prototype'] }];
+  }
+  return probe.spec.symbols.map((symbol, position) => ({ symbol, at: [...at, 'symbols', position] }));
+}
+
+function uniqueSymbols({ probes }: PackFacts): PackIssue[] {
+  const seen = new Set<string>();
+  return probes.flatMap(symbolsOf).flatMap(({ symbol, at }) => {
+    const again = seen.has(symbol);
+    seen.add(symbol);
+    return again ? [{ rule: 'duplicate-symbol', message: `symbol ${symbol} is probed twice`, at }] : [];
+  });
+}
+
+/**
+ * The unwinder cannot pass the trampoline of a return probe: a C++ exception that reaches a function
+ * probed at its return ends the traced process.
+ */
+function noReturnProbeOnCpp({ probes }: PackFacts): PackIssue[] {
+  return probes.flatMap((probe) => {
+    if (probe.spec.mode === 'entry') return [];
+    const cpp = symbolsOf(probe).find(({ symbol }) => symbol.startsWith('_Z'));
+    if (cpp === undefined) return [];
+    return [
+      {
+        rule: 'cpp-return-probe',
+        message: `${cpp.symbol} is a C++ function: a return probe kills the process when it throws`,
+        at: cpp.at,
+        suggestion: 'set mode: entry',
+      },
+    ];
+  });
+}
+
+/** Every capture with its place. */
+function capturesOf({ index, spec }: ProbeFacts) {
+  return (spec.capture ?? []).map((capture, position) => ({
+    capture,
+    at: (...keys: string[]) => ['probes', index, 'capture', position, ...keys],
+  }));
+}
+
+function uniqueColumns({ probes }: PackFacts): PackIssue[] {
+  return probes.flatMap((probe) => {
+    const seen = new Set<string>();
+    return capturesOf(probe).flatMap(({ capture: { column }, at }) => {
+      const again = seen.has(column);
+      seen.add(column);
+      const message = `column ${column} is captured twice`;
+      return again ? [{ rule: 'duplicate-column', message, at: at('column') }] : [];
+    });
+  });
+}
+
+/** The columns a pack for this table may fill; undefined when the table itself is unknown. */
+function columnsOf({ table, schema }: PackFacts): readonly ColumnSpec[] | undefined {
+  if (table === undefined || !Object.hasOwn(schema.event_tables, table)) return undefined;
+  return schema.event_tables[table]?.columns;
+}
+
+function knownColumns(pack: PackFacts): PackIssue[] {
+  const columns = columnsOf(pack);
+  if (columns === undefined) return [];
+  const names = columns.map((column) => column.name);
+  return pack.probes.flatMap(capturesOf).flatMap(({ capture: { column }, at }) => {
+    if (names.includes(column)) return [];
+    if (pack.schema.event_columns.some((own) => own.name === column)) {
+      const message = `column ${column} is filled by ingero itself`;
+      return [{ rule: 'unknown-column', message, at: at('column') }];
+    }
+    const message = `table ${pack.table} has no column ${column}`;
+    const suggestion = didYouMean(column, names);
+    return [withSuggestion({ rule: 'unknown-column', message, at: at('column') }, suggestion)];
+  });
+}
+
+function knownEnums({ enums, probes }: PackFacts): PackIssue[] {
+  return probes.flatMap(capturesOf).flatMap(({ capture, at }) => {
+    if (capture.enum === undefined || enums.has(capture.enum)) return [];
+    const issue = { rule: 'unknown-enum', message: `there is no enum ${capture.enum}`, at: at('enum') };
+    return [withSuggestion(issue, didYouMean(capture.enum, enums.keys()))];
+  });
+}
+
+function enumMatchesColumn(pack: PackFacts): PackIssue[] {
+  const columns = new Map(columnsOf(pack)?.map((column) => [column.name, column]));
+  return pack.probes.flatMap(capturesOf).flatMap(({ capture, at }) => {
+    const column = columns.get(capture.column);
+    if (column === undefined) return [];
+    if (capture.enum === undefined) {
+      if (column.type !== 'NAME') return [];
+      const message = `column ${column.name} holds names: the capture needs an enum`;
+      return [{ rule: 'column-type', message, at: at('column') }];
+    }
+    if (column.type !== 'NAME') {
+      const message = `column ${column.name} holds numbers (${column.type}), not names`;
+      return [{ rule: 'column-type', message, at: at('enum'), suggestion: 'remove enum' }];
+    }
+    const strange = Object.values(pack.enums.get(capture.enum) ?? {}).find(
+      (name) => column.values !== undefined && !column.values.includes(name),
+    );
+    if (strange === undefined) return [];
+    const message = `enum ${capture.enum} has the name ${strange}, which column ${column.name} cannot hold`;
+    return [
+      { rule: 'column-type', message, at: at('enum'), suggestion: `one of: ${column.values?.join(', ')}` },
+    ];
+  });
+}
+
+/** Bits and sign of DuckDB's integer types. */
+const INTEGERS: Readonly<Record<string, { bits: number; signed: boolean }>> = {
+  TINYINT: { bits: 8, signed: true },
+  SMALLINT: { bits: 16, signed: true },
+  INTEGER: { bits: 32, signed: true },
+  BIGINT: { bits: 64, signed: true },
+  UTINYINT: { bits: 8, signed: false },
+  USMALLINT: { bits: 16, signed: false },
+  UINTEGER: { bits: 32, signed: false },
+  UBIGINT: { bits: 64, signed: false },
+};
+
+function fits(field: Field, type: string): boolean {
+  const column = INTEGERS[type];
+  if (column === undefined) return false;
+  const bits = field.size * 8;
+  if (field.signed) return column.signed && bits <= column.bits;
+  return column.signed ? bits < column.bits : bits <= column.bits;
+}
+
+function valueFitsColumn(pack: PackFacts): PackIssue[] {
+  const columns = new Map(columnsOf(pack)?.map((column) => [column.name, column]));
+  return pack.probes.flatMap((probe) => {
+    const captures = capturesOf(probe);
+    return probe.compiled.flatMap(({ columns: values }) =>
+      values.flatMap((value, position) => {
+        const column = columns.get(value.column);
+        const bad = value.fields.find((field) => column !== undefined && !fits(field, column.type));
+        if (column === undefined || column.type === 'NAME' || bad === undefined) return [];
+        const number = `${bad.signed ? 'signed' : 'unsigned'} ${bad.size * 8}-bit value`;
+        const message = `column ${column.name} (${column.type}) cannot hold every ${number}`;
+        const key = captures[position]?.capture.arg === undefined ? 'product' : 'arg';
+        return [{ rule: 'column-type', message, at: captures[position]?.at(key) ?? [] }];
+      }),
+    );
+  });
+}
