@@ -1,0 +1,72 @@
+-- @title What was lost
+-- @question Is anything missing from this capture, where, how much, and why?
+-- @requires tables=capture,probes,libraries,probe_accounting schema>=1
+-- @column pack - -- Probe pack; NULL in the first row, which sums all probes
+-- @column op - -- Operation
+-- @column library - -- Library file
+-- @column hits calls -- Times the function was entered while attached
+-- @column rows calls -- Rows in this file
+-- @column filtered calls -- Left out as asked (process filter)
+-- @column sampled calls -- Left out as asked (sampling)
+-- @column lost calls -- Missing: the sum of the four columns that follow
+-- @column lost_ring_full calls -- The ring buffer had no room
+-- @column lost_too_deep calls -- Nested deeper than is tracked
+-- @column lost_no_memory calls -- The kernel could not allocate per-thread state
+-- @column lost_not_written calls -- Read but not written (disk full)
+-- @column read_faults reads -- Argument values that could not be read; their columns are NULL
+-- @column verdict - -- complete, sampled, never called, lost, does not add up, or unknown
+-- @fidelity exact -- Hits are counted in the kernel, apart from the rows: hits = rows + filtered + sampled + lost.
+-- @interpret lost_ring_full: record fewer operations, filter by process, or enlarge the ring buffers. "does not add up" is a defect in
+--   ingero. Totals of other queries are lower bounds for every operation with losses.
+-- @next what-was-attached
+WITH per_probe AS (
+  SELECT
+    p.pack,
+    p.op,
+    l.path AS library,
+    a.*,
+    a.lost_ring_full + a.lost_too_deep + a.lost_no_memory + a.lost_not_written AS lost
+  FROM probe_accounting a
+  JOIN probes p ON p.probe_id = a.probe_id
+  LEFT JOIN libraries l ON l.library_id = p.library_id
+),
+all_rows AS (
+  SELECT
+    0 AS position, NULL AS pack, NULL AS op, NULL AS library,
+    sum(hits) AS hits, sum(rows) AS rows, sum(filtered) AS filtered, sum(sampled) AS sampled, sum(lost) AS lost,
+    sum(lost_ring_full) AS lost_ring_full, sum(lost_too_deep) AS lost_too_deep,
+    sum(lost_no_memory) AS lost_no_memory, sum(lost_not_written) AS lost_not_written,
+    sum(read_faults) AS read_faults, bool_and(balanced) AS balanced
+  FROM per_probe
+  UNION ALL
+  SELECT
+    1, pack, op, library, hits, rows, filtered, sampled, lost,
+    lost_ring_full, lost_too_deep, lost_no_memory, lost_not_written, read_faults, balanced
+  FROM per_probe
+)
+SELECT
+  pack,
+  op,
+  library,
+  hits::BIGINT AS hits,
+  rows::BIGINT AS rows,
+  filtered::BIGINT AS filtered,
+  sampled::BIGINT AS sampled,
+  lost::BIGINT AS lost,
+  lost_ring_full::BIGINT AS lost_ring_full,
+  lost_too_deep::BIGINT AS lost_too_deep,
+  lost_no_memory::BIGINT AS lost_no_memory,
+  lost_not_written::BIGINT AS lost_not_written,
+  read_faults::BIGINT AS read_faults,
+  CASE
+    WHEN hits IS NULL AND (SELECT end_reason FROM capture) = 'cut-off'
+      THEN 'unknown: the recorder was cut off before it could count'
+    WHEN hits IS NULL THEN 'nothing was attached'
+    WHEN NOT balanced THEN 'does not add up'
+    WHEN lost > 0 THEN 'lost'
+    WHEN hits = 0 THEN 'never called'
+    WHEN sampled > 0 THEN 'sampled'
+    ELSE 'complete'
+  END AS verdict
+FROM all_rows
+ORDER BY position, lost DESC, hits DESC, pack, op, library

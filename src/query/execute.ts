@@ -1,0 +1,96 @@
+import {
+  type DuckDBDataChunk,
+  type DuckDBPreparedStatement,
+  type DuckDBResult,
+  type DuckDBType,
+  DuckDBTypeId,
+} from '@duckdb/node-api';
+import type { Budget } from './budget.js';
+import { damaged } from './capture-file.js';
+import type { OpenCapture } from './open.js';
+import { parseFailure, sqlFailure } from './sql-error.js';
+import { prepareReading } from './statement.js';
+
+/** A column of a result, and what the documentation of a named query says of it. */
+export interface ResultColumn {
+  /** Unique in the result: a repeated name gets a suffix. */
+  name: string;
+  /** DuckDB type; `ENUM` without its values. */
+  type: string;
+  /** Whether the values are numbers. */
+  numeric: boolean;
+  unit?: string;
+  description?: string;
+}
+
+/** A running query: its columns, and its rows a chunk at a time, computed as they are read. */
+export interface QueryResult {
+  readonly columns: readonly ResultColumn[];
+  readonly types: readonly DuckDBType[];
+  chunks(): AsyncGenerator<DuckDBDataChunk, void, undefined>;
+}
+
+const NUMERIC: ReadonlySet<DuckDBTypeId> = new Set([
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.UTINYINT,
+  DuckDBTypeId.USMALLINT,
+  DuckDBTypeId.UINTEGER,
+  DuckDBTypeId.UBIGINT,
+  DuckDBTypeId.UHUGEINT,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+  DuckDBTypeId.DECIMAL,
+]);
+
+function describeColumns(result: DuckDBResult): ResultColumn[] {
+  return result.deduplicatedColumnNames().map((name, index) => {
+    const type = result.columnType(index);
+    return {
+      name,
+      type: type.typeId === DuckDBTypeId.ENUM ? 'ENUM' : String(type),
+      numeric: NUMERIC.has(type.typeId),
+    };
+  });
+}
+
+const DAMAGE = new Set(['IO', 'Corruption', 'Serialization', 'INTERNAL', 'FATAL']);
+
+/**
+ * Starts the one reading statement in `sql` on a fenced capture. `bind` sets the parameters of the
+ * prepared statement. Rows are computed while they are read, in bounded memory.
+ *
+ * Throws IngeroError: `EXIT.sql` for the statement, `EXIT.badCapture` when a block of the file cannot be
+ * read, `EXIT.interrupted` for Ctrl-C and timeout; the same while chunks are read.
+ */
+export async function execute(
+  capture: OpenCapture,
+  sql: string,
+  budget: Budget,
+  bind: (statement: DuckDBPreparedStatement) => void = () => {},
+): Promise<QueryResult> {
+  const step = <T>(work: () => Promise<T>): Promise<T> =>
+    budget.run(work).catch((cause: unknown) => {
+      const failure = parseFailure(cause);
+      throw DAMAGE.has(failure.type) ? damaged(capture.path, failure.message, cause) : sqlFailure(sql, cause);
+    });
+  const result = await step(async () => {
+    const statement = await prepareReading(capture.connection, sql);
+    bind(statement);
+    return statement.stream();
+  });
+  return {
+    columns: describeColumns(result),
+    types: result.columnTypes(),
+    async *chunks() {
+      for (;;) {
+        const chunk = await step(() => result.fetchChunk());
+        if (chunk === null || chunk.rowCount === 0) return;
+        yield chunk;
+      }
+    },
+  };
+}

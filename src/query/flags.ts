@@ -1,0 +1,69 @@
+import { Flags } from '@oclif/core';
+import { FORMATS, type FormatName } from './format.js';
+import { DEFAULT_MEMORY_LIMIT } from './open.js';
+
+const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 };
+
+/** Milliseconds of a duration: `30` (seconds), `30s`, `500ms`, `5m`, `1h`. Undefined when it is none. */
+export function parseDuration(text: string): number | undefined {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text.trim());
+  return parts === null ? undefined : Number(parts[1]) * (SECONDS[parts[2] ?? 's'] ?? 1) * 1000;
+}
+
+const duration = Flags.custom<number>({
+  parse: async (text) => {
+    const ms = parseDuration(text);
+    if (ms === undefined) throw new Error(`"${text}" is not a duration such as 30s, 500ms or 5m`);
+    return ms;
+  },
+});
+
+const memory = Flags.custom<string>({
+  parse: async (text) => {
+    if (!/^[1-9]\d*(\.\d+)?\s*[KMGT]i?B$/.test(text))
+      throw new Error(`"${text}" is not a size such as 512MB or 4GiB`);
+    return text;
+  },
+});
+
+/** Flags of every command that prints a query's result. */
+export const resultFlags = {
+  format: Flags.option({
+    char: 'f',
+    options: FORMATS,
+    default: 'table' as FormatName,
+    description: 'Form of the output; parquet needs --output.',
+    exclusive: ['json'],
+  })(),
+  output: Flags.string({
+    char: 'o',
+    description: 'Write to this new file instead of standard output.',
+    helpValue: 'FILE',
+    exclusive: ['json'],
+  }),
+  'max-rows': Flags.integer({
+    description: 'Stop after this many rows and say so; 0 is no limit. --json stops at 100000 unless told.',
+    min: 0,
+  }),
+  timeout: duration({
+    description: 'Give up after this much work (30s, 5m); 0 is no limit.',
+    default: 300_000,
+    defaultHelp: async () => '5m',
+    helpValue: 'DURATION',
+  }),
+  'memory-limit': memory({
+    description: 'Memory the query may use; nothing is spilled to disk.',
+    default: DEFAULT_MEMORY_LIMIT,
+    helpValue: 'SIZE',
+  }),
+};
+
+/** What {@link resultFlags} parse to. */
+export interface ResultFlags {
+  format: FormatName;
+  output: string | undefined;
+  'max-rows': number | undefined;
+  /** Milliseconds. */
+  timeout: number;
+  'memory-limit': string;
+}

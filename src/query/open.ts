@@ -1,0 +1,91 @@
+import { resolve } from 'node:path';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { SCHEMA_VERSION } from '../capture/schema.js';
+import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
+import { sqlFailure } from './sql-error.js';
+
+export interface OpenOptions {
+  /** Memory DuckDB may use, e.g. `1GB`. There is no spilling to disk behind the fence. */
+  memoryLimit?: string;
+  threads?: number;
+}
+
+export const DEFAULT_MEMORY_LIMIT = '1GB';
+const DEFAULT_THREADS = 2;
+
+/** A capture opened behind the fence: it can be read, and nothing else on this host can be touched. */
+export interface OpenCapture {
+  /** Absolute path. */
+  readonly path: string;
+  readonly connection: DuckDBConnection;
+  readonly schemaVersion: number;
+  close(): void;
+}
+
+function fenceConfig(options: OpenOptions): Record<string, string> {
+  return {
+    access_mode: 'READ_ONLY',
+    temp_directory: '',
+    secret_directory: '',
+    extension_directory: '',
+    allow_persistent_secrets: 'false',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+    allow_unsigned_extensions: 'false',
+    threads: String(options.threads ?? DEFAULT_THREADS),
+    memory_limit: options.memoryLimit ?? DEFAULT_MEMORY_LIMIT,
+    enable_external_access: 'false',
+  };
+}
+
+/**
+ * Opens a capture read-only and fenced: no other file, no network, no extension, no settings. The bytes
+ * of the file and of a `.wal` beside it do not change. Close it after use.
+ *
+ * Throws IngeroError with `EXIT.badCapture` when the file is missing, unreadable, damaged, not a capture,
+ * newer than this ingero, or still being recorded.
+ */
+export async function openCapture(file: string, options: OpenOptions = {}): Promise<OpenCapture> {
+  // An absolute path, so that names such as ":memory:" or "x:y" are never anything but a file.
+  const path = resolve(file);
+  checkCaptureFile(path);
+  const instance = await DuckDBInstance.create(path, fenceConfig(options)).catch((cause: unknown) => {
+    throw openFailure(path, cause);
+  });
+  const connection = await instance.connect();
+  const close = (): void => {
+    connection.closeSync();
+    instance.closeSync();
+  };
+  try {
+    await connection.run('SET errors_as_json = true');
+    // DuckDB lets SQL write a database's own .wal even with external access off; without any file
+    // system it cannot. The file itself is open already. This must follow the opening.
+    await connection.run("SET disabled_filesystems = 'LocalFileSystem'");
+    await connection.run('SET lock_configuration = true');
+    const schemaVersion = await readSchemaVersion(connection, path);
+    return { path, connection, schemaVersion, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function readSchemaVersion(connection: DuckDBConnection, path: string): Promise<number> {
+  const columns = await connection.runAndReadAll(
+    `SELECT column_name FROM duckdb_columns()
+     WHERE schema_name = 'main' AND table_name = 'capture' AND column_name IN ('schema_version', 'ingero_version')`,
+  );
+  if (columns.currentRowCount !== 2) throw notACapture(path);
+  const rows = await connection
+    .runAndReadAll('SELECT schema_version, ingero_version FROM capture LIMIT 1')
+    .catch((cause: unknown) => {
+      throw damaged(path, sqlFailure('', cause).message, cause);
+    });
+  const row = rows.getRows()[0];
+  if (row === undefined) throw damaged(path, 'its capture table has no row');
+  const version = Number(row[0]);
+  if (version > SCHEMA_VERSION) throw schemaTooNew(path, version, SCHEMA_VERSION, String(row[1]));
+  return version;
+}
