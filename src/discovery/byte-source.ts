@@ -39,6 +39,7 @@ export class ByteSource {
 
   /** Exactly `length` bytes at `offset`; ElfError `elf-malformed` when they are not all inside the file. */
   read(offset: number, length: number, what: string): Buffer {
+    if (this.fd < 0) throw new ElfError('elf-unreadable', this.path, 'read after it was closed');
     if (offset < 0 || length < 0 || length > this.size || offset > this.size - length) {
       throw new ElfError('elf-malformed', this.path, `${what} lies outside the file`);
     }

@@ -38,11 +38,10 @@ export function fileKey(file: { dev: number; inode: number }): string {
 export class LibraryCollector {
   readonly files: LibraryFile[] = [];
   readonly ignored: IgnoredLibrary[] = [];
-  private readonly sameImage = new Set<string>();
 
   constructor(
     private readonly matcher: SonameMatcher,
-    /** `dev:inode` of files already looked at; grows with every file offered. */
+    /** `dev:inode` of files already looked at, and images already used; grows with every file offered. */
     private readonly seen: Set<string>,
     /** Functions that betray a statically linked copy; empty: such copies are not looked for. */
     private readonly embeddedSymbols: ReadonlySet<string> = new Set(),
@@ -128,15 +127,15 @@ export class LibraryCollector {
   private isSameImage(elf: ElfFile, candidate: Candidate): boolean {
     if (elf.buildId === null || statfsSync(candidate.openPath).type !== OVERLAYFS_MAGIC) return false;
     const { mtimeMs } = statSync(candidate.openPath);
-    const image = [elf.inode, elf.sizeBytes, mtimeMs, elf.buildId].join(':');
-    if (this.sameImage.has(image)) {
+    const image = `image:${elf.inode}:${elf.sizeBytes}:${mtimeMs}:${elf.buildId}`;
+    if (this.seen.has(image)) {
       this.ignored.push({
         path: candidate.path,
         reason: 'the same image file is traced through another overlay mount',
       });
       return true;
     }
-    this.sameImage.add(image);
+    this.seen.add(image);
     return false;
   }
 }

@@ -27,6 +27,8 @@ export interface LibrarySearchResult {
   searched: string[];
   /** Files that look right and are not used, with the reason. */
   ignored: IgnoredLibrary[];
+  /** What was looked at, for `rescanProcesses` to go on from. */
+  known: Set<string>;
 }
 
 /** Containers looked into at most; more than this on one host are copies of few images. */
@@ -39,9 +41,10 @@ const MAX_ROOTS = 64;
  * Never throws for what it finds; unreadable places are named in `searched`.
  */
 export function findLibraries(search: LibrarySearch): LibrarySearchResult {
+  const known = new Set<string>();
   const collector = new LibraryCollector(
     sonameMatcher(search.sonames),
-    new Set(),
+    known,
     new Set(search.embeddedSymbols ?? []),
   );
   const searched: string[] = [];
@@ -53,13 +56,13 @@ export function findLibraries(search: LibrarySearch): LibrarySearchResult {
   for (const root of [...roots.values()].slice(0, MAX_ROOTS)) searchRoot(collector, root, searched);
   if (roots.size > MAX_ROOTS)
     searched.push(`${roots.size - MAX_ROOTS} more root file systems were not searched`);
-  return { files: collector.files, searched, ignored: collector.ignored };
+  return { files: collector.files, searched, ignored: collector.ignored, known };
 }
 
 /**
- * Libraries that came into the processes since the last call, looked up in their maps only. `known` holds the
- * `dev:inode` of files already used (see `fileKey`); every file looked at is added to it, so the next call opens
- * nothing twice. With a few pids it costs about as much as reading their maps and may run several times a second.
+ * Libraries that came into the processes since the last call, looked up in their maps only. `known` is what
+ * `findLibraries` returned (or the `fileKey`s of files already used); every file looked at is added to it, so the
+ * next call opens nothing twice. With a few pids it costs about as much as reading their maps and may run several times a second.
  */
 export function rescanProcesses(
   pids: readonly number[] | undefined,
