@@ -1,0 +1,315 @@
+// Driver functions that have one symbol only.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+#include "operations.h"
+
+int driver_state;
+
+static _Atomic(struct object *) contexts[MAX_DEVICES];
+static _Atomic(struct object *) pools[MAX_DEVICES];
+
+// One object per device, made when first asked for.
+static struct object *of_device(_Atomic(struct object *) *table, int device, enum kind kind) {
+  struct object *object = table[device];
+  if (object) return object;
+  struct object *made = object_new(kind);
+  if (!made) return NULL;
+  made->device = device;
+  if (atomic_compare_exchange_strong(&table[device], &object, made)) return made;
+  object_delete(made);
+  return object;
+}
+
+static bool no_device(int device) { return device < 0 || device >= config.devices; }
+
+static CUresult delete_handle(const void *handle, enum kind kind, CUresult otherwise) {
+  struct object *object = object_get(handle, kind);
+  if (!object) return otherwise;
+  object_delete(object);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuInit)(unsigned int flags) {
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  return config.devices == 0 ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
+}
+
+ENTRY(cuDriverGetVersion)(int *version) {
+  *version = 13000;
+  return CUDA_SUCCESS;
+}
+
+// As in the real driver, what it hands out is the exported symbol.
+ENTRY(cuGetProcAddress_v2)(const char *symbol, void **pfn, int version, uint64_t flags,
+                           CUdriverProcAddressQueryResult *status) {
+  (void)version;
+  static const char *const suffixes[2][4] = {{"_v2", "", "", ""}, {"_v2_ptsz", "_ptsz", "_v2", ""}};
+  void *self = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+  *pfn = NULL;
+  for (int i = 0; self && i < 4 && !*pfn; i++) {
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", symbol, suffixes[flags == 2][i]);
+    *pfn = dlsym(self, name);
+  }
+  if (status) *status = *pfn ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+  return *pfn ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+
+ENTRY(cuDeviceGetCount)(int *count) {
+  *count = config.devices;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuDevicePrimaryCtxRetain)(CUcontext *ctx, CUdevice dev) {
+  if (no_device(dev)) return CUDA_ERROR_INVALID_DEVICE;
+  *ctx = (CUcontext)of_device(contexts, dev, CONTEXT);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuDevicePrimaryCtxRelease_v2)(CUdevice dev) {
+  return no_device(dev) ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
+}
+
+ENTRY(cuDevicePrimaryCtxReset_v2)(CUdevice dev) {
+  if (no_device(dev)) return CUDA_ERROR_INVALID_DEVICE;
+  memory_reset(dev);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuCtxSetCurrent)(CUcontext ctx) {
+  struct object *context = object_get(ctx, CONTEXT);
+  if (!context) return CUDA_ERROR_INVALID_CONTEXT;
+  current_device = context->device;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuCtxSynchronize)(void) {
+  sleep_until(device_idle_at());
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuCtxEnablePeerAccess)(CUcontext ctx, unsigned int flags) {
+  static atomic_uint enabled[MAX_DEVICES];
+  struct object *context = object_get(ctx, CONTEXT);
+  if (!context) return CUDA_ERROR_INVALID_CONTEXT;
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (context->device == current_device) return CUDA_ERROR_INVALID_DEVICE;
+  unsigned int bit = 1u << context->device;
+  bool already = atomic_fetch_or(&enabled[current_device], bit) & bit;
+  return already ? CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED : CUDA_SUCCESS;
+}
+
+ENTRY(cuMemAlloc_v2)(CUdeviceptr *dptr, size_t size) { return device_allocate(dptr, DEVICE_MEMORY, size); }
+
+ENTRY(cuMemAllocPitch_v2)(CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height, unsigned int element) {
+  if (!pitch || (element != 4 && element != 8 && element != 16)) return CUDA_ERROR_INVALID_VALUE;
+  size_t row = (width + 511) & ~(size_t)511;
+  CUresult result = device_allocate(dptr, DEVICE_MEMORY, row * height);
+  if (result == CUDA_SUCCESS) *pitch = row;
+  return result;
+}
+
+ENTRY(cuMemAllocManaged)(CUdeviceptr *dptr, size_t size, unsigned int flags) {
+  if (flags != 1 && flags != 2) return CUDA_ERROR_INVALID_VALUE;
+  return device_allocate(dptr, MANAGED_MEMORY, size);
+}
+
+ENTRY(cuMemHostAlloc)(void **ptr, size_t size, unsigned int flags) {
+  if (!ptr || size == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+  *ptr = (void *)(uintptr_t)memory_allocate(HOST_MEMORY, size, 0);
+  return *ptr ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuMemHostRegister_v2)(void *ptr, size_t size, unsigned int flags) {
+  if (!ptr || size == 0 || flags > 15) return CUDA_ERROR_INVALID_VALUE;
+  return memory_register((uintptr_t)ptr, size) ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+}
+
+ENTRY(cuMemHostUnregister)(void *ptr) {
+  return memory_release((uintptr_t)ptr, REGISTERED_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+}
+
+// A free waits for the device, as the real one does.
+ENTRY(cuMemFree_v2)(CUdeviceptr dptr) {
+  if (!(memory_at(dptr, 1) & (DEVICE_MEMORY | MANAGED_MEMORY))) return CUDA_ERROR_INVALID_VALUE;
+  sleep_until(device_idle_at());
+  return memory_release(dptr, DEVICE_MEMORY | MANAGED_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuMemFreeHost)(void *ptr) {
+  return memory_release((uintptr_t)ptr, HOST_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuMemGetInfo_v2)(size_t *free_bytes, size_t *total_bytes) {
+  uint64_t available, total;
+  memory_info(current_device, &available, &total);
+  if (free_bytes) *free_bytes = available;
+  if (total_bytes) *total_bytes = total;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuArray3DCreate_v2)(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *desc) {
+  if (!array || !desc || desc->Width == 0) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(ARRAY);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  *array = (CUarray)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuArrayDestroy)(CUarray array) { return delete_handle(array, ARRAY, CUDA_ERROR_INVALID_HANDLE); }
+
+ENTRY(cuMemPoolCreate)(CUmemoryPool *pool, const CUmemPoolProps *props) {
+  if (!pool || !props || no_device(props->location.id)) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(POOL);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  made->device = props->location.id;
+  *pool = (CUmemoryPool)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuMemPoolDestroy)(CUmemoryPool pool) { return delete_handle(pool, POOL, CUDA_ERROR_INVALID_VALUE); }
+
+ENTRY(cuMemPoolTrimTo)(CUmemoryPool pool, size_t keep) {
+  (void)keep;
+  return object_get(pool, POOL) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuDeviceGetDefaultMemPool)(CUmemoryPool *pool, CUdevice dev) {
+  if (no_device(dev)) return CUDA_ERROR_INVALID_DEVICE;
+  *pool = (CUmemoryPool)of_device(pools, dev, POOL);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuMemAdvise_v2)(CUdeviceptr dptr, size_t count, CUmem_advise advice, CUmemLocation location) {
+  (void)location;
+  bool known = (int)advice >= 1 && (int)advice <= 6;
+  return known && memory_at(dptr, count) == MANAGED_MEMORY ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static const char ipc_magic[] = "stub-ipc";
+
+ENTRY(cuIpcGetMemHandle)(CUipcMemHandle *handle, CUdeviceptr dptr) {
+  if (memory_at(dptr, 1) != DEVICE_MEMORY) return CUDA_ERROR_INVALID_VALUE;
+  memset(handle, 0, sizeof *handle);
+  memcpy(handle->reserved, ipc_magic, sizeof ipc_magic);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuIpcOpenMemHandle_v2)(CUdeviceptr *dptr, CUipcMemHandle handle, unsigned int flags) {
+  if (flags != 1 || memcmp(handle.reserved, ipc_magic, sizeof ipc_magic) != 0) return CUDA_ERROR_INVALID_VALUE;
+  *dptr = memory_allocate(IPC_MEMORY, 1 << 21, current_device);
+  return *dptr ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuIpcCloseMemHandle)(CUdeviceptr dptr) {
+  return memory_release(dptr, IPC_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuModuleLoadData)(CUmodule *module, const void *image) {
+  if (!image) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(MODULE);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  *module = (CUmodule)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuModuleUnload)(CUmodule module) { return delete_handle(module, MODULE, CUDA_ERROR_INVALID_HANDLE); }
+
+ENTRY(cuModuleGetFunction)(CUfunction *function, CUmodule module, const char *name) {
+  if (!object_get(module, MODULE)) return CUDA_ERROR_INVALID_HANDLE;
+  struct object *made = object_new(FUNCTION);
+  char *copied = strdup(name);
+  if (!made || !copied) {
+    if (made) object_delete(made);
+    free(copied);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  made->name = copied;
+  *function = (CUfunction)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuEventCreate)(CUevent *event, unsigned int flags) {
+  if (!event || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(EVENT);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  made->flags = flags;
+  *event = (CUevent)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuEventDestroy_v2)(CUevent event) { return delete_handle(event, EVENT, CUDA_ERROR_INVALID_HANDLE); }
+
+ENTRY(cuEventSynchronize)(CUevent handle) {
+  struct object *event = object_get(handle, EVENT);
+  if (!event) return CUDA_ERROR_INVALID_HANDLE;
+  sleep_until(event->time);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuEventQuery)(CUevent handle) {
+  struct object *event = object_get(handle, EVENT);
+  if (!event) return CUDA_ERROR_INVALID_HANDLE;
+  return config.fast || event->time <= now_ns() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
+ENTRY(cuEventElapsedTime_v2)(float *ms, CUevent start_handle, CUevent end_handle) {
+  enum { DISABLE_TIMING = 2 };
+  struct object *start = object_get(start_handle, EVENT), *end = object_get(end_handle, EVENT);
+  if (!start || !end || ((start->flags | end->flags) & DISABLE_TIMING)) return CUDA_ERROR_INVALID_HANDLE;
+  if (!start->time || !end->time) return CUDA_ERROR_INVALID_HANDLE;
+  if (!config.fast && (start->time > now_ns() || end->time > now_ns())) return CUDA_ERROR_NOT_READY;
+  *ms = (float)(end->time - start->time) / 1e6f;
+  return CUDA_SUCCESS;
+}
+
+static CUresult create_stream(CUstream *stream, unsigned int flags) {
+  if (!stream || flags > 1) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(STREAM);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  *stream = (CUstream)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuStreamCreate)(CUstream *stream, unsigned int flags) { return create_stream(stream, flags); }
+
+ENTRY(cuStreamCreateWithPriority)(CUstream *stream, unsigned int flags, int priority) {
+  (void)priority;
+  return create_stream(stream, flags);
+}
+
+ENTRY(cuStreamDestroy_v2)(CUstream stream) { return delete_handle(stream, STREAM, CUDA_ERROR_INVALID_HANDLE); }
+
+ENTRY(cuGraphCreate)(CUgraph *graph, unsigned int flags) {
+  if (!graph || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(GRAPH);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  *graph = (CUgraph)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuGraphInstantiateWithFlags)(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
+  if (flags > 15) return CUDA_ERROR_INVALID_VALUE;
+  return instantiate(exec, graph);
+}
+
+ENTRY(cuGraphExecUpdate_v2)(CUgraphExec exec_handle, CUgraph graph_handle, CUgraphExecUpdateResultInfo *result) {
+  struct object *exec = object_get(exec_handle, GRAPH_EXEC), *graph = object_get(graph_handle, GRAPH);
+  if (!exec || !graph || !result) return CUDA_ERROR_INVALID_VALUE;
+  exec->cost = graph->cost;
+  memset(result, 0, sizeof *result);
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuGraphExecDestroy)(CUgraphExec exec) { return delete_handle(exec, GRAPH_EXEC, CUDA_ERROR_INVALID_VALUE); }
+
+ENTRY(cuGraphDestroy)(CUgraph graph) { return delete_handle(graph, GRAPH, CUDA_ERROR_INVALID_VALUE); }
+
+ENTRY(cuProfilerStart)(void) { return CUDA_SUCCESS; }
+
+ENTRY(cuProfilerStop)(void) { return CUDA_SUCCESS; }
