@@ -1,0 +1,107 @@
+import { type DuckDBConnection, DuckDBInstance, type DuckDBValue, listValue } from '@duckdb/node-api';
+import { planDdl, type EventTablePlan } from './ddl.js';
+import type { CaptureSchema, ColumnSpec } from './schema.js';
+
+/** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
+export type CellValue = string | number | bigint | boolean | null | readonly string[];
+export type Row = Readonly<Record<string, CellValue>>;
+
+/** Options every ingero instance of DuckDB is opened with: no extensions, no downloads, bounded memory. */
+const OFFLINE = {
+  autoinstall_known_extensions: 'false',
+  autoload_known_extensions: 'false',
+  allow_community_extensions: 'false',
+  extension_directory: '',
+  secret_directory: '',
+  temp_directory: '',
+};
+
+/** Largest number of bound values in one INSERT. */
+const MAX_PARAMETERS = 2000;
+
+/** A capture file open for writing. */
+export class CaptureFile {
+  readonly connection: DuckDBConnection;
+  readonly #instance: DuckDBInstance;
+  readonly #schema: CaptureSchema;
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, schema: CaptureSchema) {
+    this.#instance = instance;
+    this.connection = connection;
+    this.#schema = schema;
+  }
+
+  /** Opens (or creates) the DuckDB file. Throws DuckDB's error when it cannot. */
+  static async open(path: string, schema: CaptureSchema, checkpointBytes: number): Promise<CaptureFile> {
+    const instance = await DuckDBInstance.create(path, {
+      ...OFFLINE,
+      threads: '1',
+      memory_limit: '512MB',
+      checkpoint_threshold: `${Math.floor(checkpointBytes / 1024)}KiB`,
+    });
+    return new CaptureFile(instance, await instance.connect(), schema);
+  }
+
+  /** Creates every table and writes them to the file at once: a WAL lost later then never takes the tables along. */
+  async create(events: readonly EventTablePlan[]): Promise<void> {
+    await this.connection.run('BEGIN');
+    for (const statement of planDdl(this.#schema, events)) await this.connection.run(statement);
+    await this.connection.run('COMMIT');
+    await this.connection.run('CHECKPOINT');
+  }
+
+  /** Inserts rows into a table of the schema; columns a row leaves out are NULL. */
+  async insert(table: string, rows: readonly Row[]): Promise<void> {
+    const columns = this.#schema.tables[table]?.columns;
+    if (columns === undefined) throw new Error(`no table ${table} in schema ${this.#schema.version}`);
+    const batch = Math.max(1, Math.floor(MAX_PARAMETERS / columns.length));
+    const tuple = `(${columns.map((column) => placeholder(column)).join(', ')})`;
+    for (let from = 0; from < rows.length; from += batch) {
+      const part = rows.slice(from, from + batch);
+      await this.connection.run(
+        `INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`,
+        part.flatMap((row) => columns.map((column) => toDuckDb(row[column.name] ?? null))),
+      );
+    }
+  }
+
+  /** Sets columns of the one row of `capture`. */
+  async updateCapture(row: Row): Promise<void> {
+    const columns = (this.#schema.tables.capture?.columns ?? []).filter((column) => column.name in row);
+    await this.connection.run(
+      `UPDATE capture SET ${columns.map((column) => `${column.name} = ${placeholder(column)}`).join(', ')}`,
+      columns.map((column) => toDuckDb(row[column.name] ?? null)),
+    );
+  }
+
+  /** Rows in the file per probe id, over all event tables. */
+  async rowsPerProbe(tables: readonly string[]): Promise<Map<number, number>> {
+    const counts = new Map<number, number>();
+    for (const table of tables) {
+      const result = await this.connection.runAndReadAll(`SELECT probe_id, count(*) FROM ${table} GROUP BY probe_id`);
+      for (const [probeId, count] of result.getRows()) counts.set(Number(probeId), Number(count));
+    }
+    return counts;
+  }
+
+  /** Writes the WAL into the file, removes it and closes. */
+  async close(): Promise<void> {
+    await this.connection.run('CHECKPOINT');
+    this.abandon();
+  }
+
+  /** Closes without a checkpoint; after a fatal error there is nothing else DuckDB will do. */
+  abandon(): void {
+    this.connection.closeSync();
+    this.#instance.closeSync();
+  }
+}
+
+function placeholder(column: ColumnSpec): string {
+  if (column.type === 'TIMESTAMP_NS') return 'make_timestamp_ns(?::BIGINT)';
+  return column.type === 'NAME' ? '?' : `?::${column.type}`;
+}
+
+function toDuckDb(value: CellValue): DuckDBValue {
+  return Array.isArray(value) ? listValue([...value]) : (value as DuckDBValue);
+}

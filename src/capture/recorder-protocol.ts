@@ -1,0 +1,67 @@
+/** Messages between the tracer (main thread) and the recorder (worker thread). */
+import type { Counters } from '../loader/layout.js';
+import type { Row } from './capture-file.js';
+import type { EventTablePlan } from './ddl.js';
+import type { ProbeDecoding } from './event-decoder.js';
+
+/** How a capture ended; the `end_reason` names of the schema, `cut-off` aside. */
+export type EndReason = 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed';
+
+/** What the recorder starts from (worker data). */
+export interface RecorderStart {
+  path: string;
+  rings: readonly { fd: number; bytes: number }[];
+  events: readonly EventTablePlan[];
+  /** Wall clock minus monotonic clock, ns. */
+  wallOffsetNs: bigint;
+  /** Rows of `capture` and `packs`. */
+  capture: Row;
+  packs: readonly Row[];
+  /** Free bytes below which recording stops. */
+  minFreeBytes: number;
+}
+
+export type ToRecorder =
+  | { type: 'probes'; libraries: readonly Row[]; probes: readonly Row[]; decodings: readonly ProbeDecoding[] }
+  | { type: 'capture'; row: Row }
+  | { type: 'anchor'; row: Row }
+  | { type: 'summary' }
+  | { type: 'finish'; endReason: EndReason; endDetail: string | null; counters: readonly (readonly [number, Counters])[] };
+
+/** Totals of one operation, for the live summary. */
+export interface OpSummary {
+  op: string;
+  calls: number;
+  errors: number;
+  /** Estimated quantiles, ns; null when no call returned. */
+  p50: number | null;
+  p99: number | null;
+}
+
+/** What became of the hits of one probe. */
+export interface ProbeAccounting {
+  probeId: number;
+  hits: bigint;
+  rows: bigint;
+  filtered: bigint;
+  lost: bigint;
+  balanced: boolean;
+}
+
+export interface RecorderResult {
+  rows: number;
+  accounting: readonly ProbeAccounting[];
+  balanced: boolean;
+  /** Largest ring backlog seen, as a share of the ring. */
+  ringHighWater: number;
+  /** Set when the file could not be completed. */
+  failure: string | null;
+  endReason: EndReason;
+}
+
+export type FromRecorder =
+  | { type: 'ready' }
+  | { type: 'summary'; ops: readonly OpSummary[]; rows: number; ringHighWater: number }
+  /** Recording cannot go on; the tracer answers with `finish`. */
+  | { type: 'stopped'; reason: EndReason; detail: string }
+  | { type: 'finished'; result: RecorderResult };

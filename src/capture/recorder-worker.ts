@@ -1,0 +1,363 @@
+/**
+ * The recorder: reads the kernel's rings and writes the capture file, on a thread of its own so that neither
+ * DuckDB's stalls (80-150 ms per row group) nor the terminal hold up the other.
+ */
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type ProcessInfo, readProcess } from '../discovery/processes.js';
+import type { Counters } from '../loader/layout.js';
+import { RECORD_CALL, THREAD } from '../ring/record.js';
+import { RingReader } from '../ring/ring-reader.js';
+import { CaptureFile, type Row } from './capture-file.js';
+import { wallClockNs } from './clock.js';
+import type { ProbeDecoding } from './event-decoder.js';
+import { EventTable } from './event-table.js';
+import type {
+  EndReason,
+  FromRecorder,
+  OpSummary,
+  ProbeAccounting,
+  RecorderResult,
+  RecorderStart,
+  ToRecorder,
+} from './recorder-protocol.js';
+import { readCaptureSchema } from './schema.js';
+
+/** Rows are committed at least this often; a cut-off recorder loses no more than this. */
+const FLUSH_INTERVAL_MS = 400;
+/** Poll interval of the rings: at once while they are busy, slower and slower while they are idle. */
+const MAX_POLL_MS = 40;
+/** Bytes consumed from a ring before its space goes back to the kernel. */
+const DRAIN_BYTES = 1 << 20;
+/** WAL size at which DuckDB checkpoints. */
+const CHECKPOINT_BYTES = 16 << 20;
+
+class Recorder {
+  readonly #start: RecorderStart;
+  readonly #readers: readonly RingReader[];
+  readonly #tables = new Map<string, EventTable>();
+  readonly #tableOfProbe: EventTable[] = [];
+  readonly #decodings = new Map<number, ProbeDecoding>();
+  readonly #schema = readCaptureSchema();
+  readonly #knownPids = new Set<number>();
+  readonly #newThreads: Row[] = [];
+  readonly #newProcesses: Row[] = [];
+  #file!: CaptureFile;
+  #lastFlush = performance.now();
+  #dirty = false;
+  #pollMs = 1;
+  #timer: NodeJS.Timeout | undefined;
+  /** The one catalog write in progress; SQL statements on a connection run one after the other. */
+  #pending: Promise<void> = Promise.resolve();
+  #failed: { reason: EndReason; detail: string } | null = null;
+
+  constructor(start: RecorderStart) {
+    this.#start = start;
+    this.#readers = start.rings.map((ring) => new RingReader(ring.fd, ring.bytes));
+  }
+
+  async open(): Promise<void> {
+    const checkpoint = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
+    this.#file = await CaptureFile.open(this.#start.path, this.#schema, checkpoint);
+    await this.#file.create(this.#start.events);
+    await this.#file.insert('capture', [this.#start.capture]);
+    await this.#file.insert('packs', this.#start.packs);
+    await this.#file.insert('schema_migrations', [
+      {
+        version: this.#schema.version,
+        applied_at: this.#start.capture.started_at ?? null,
+        ingero_version: this.#start.capture.ingero_version ?? null,
+      },
+    ]);
+    for (const plan of this.#start.events) {
+      this.#tables.set(
+        plan.table,
+        await EventTable.open(this.#file.connection, this.#schema, plan, this.#start.wallOffsetNs),
+      );
+    }
+    this.#schedule(0);
+  }
+
+  handle(message: ToRecorder): void {
+    switch (message.type) {
+      case 'probes':
+        for (const decoding of message.decodings) {
+          const table = this.#tables.get(decoding.table) as EventTable;
+          table.addProbe(decoding);
+          this.#tableOfProbe[decoding.probeId] = table;
+          this.#decodings.set(decoding.probeId, decoding);
+        }
+        this.#write(async () => {
+          await this.#file.insert('libraries', message.libraries);
+          await this.#file.insert('probes', message.probes);
+        });
+        break;
+      case 'capture':
+        this.#write(() => this.#file.updateCapture(message.row));
+        break;
+      case 'anchor':
+        this.#write(() => this.#file.insert('clock_anchors', [message.row]));
+        break;
+      case 'summary':
+        send({ type: 'summary', ops: this.#summary(), rows: this.#rowsAppended(), ringHighWater: this.#highWater() });
+        break;
+      case 'finish':
+        void this.#finish(message.endReason, message.endDetail, message.counters);
+        break;
+    }
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = setTimeout(() => this.#tick(), ms);
+  }
+
+  #tick(): void {
+    if (this.#failed !== null) return;
+    try {
+      const consumed = this.#drain();
+      this.#pollMs = consumed > DRAIN_BYTES / 4 ? 0 : consumed > 0 ? Math.max(1, this.#pollMs / 2) : Math.min(MAX_POLL_MS, this.#pollMs * 1.5 + 1);
+      this.#flushIfDue();
+    } catch (error) {
+      this.#fail(error as Error);
+      return;
+    }
+    this.#schedule(this.#pollMs);
+  }
+
+  #drain(): number {
+    let consumed = 0;
+    for (const reader of this.#readers) consumed += reader.drain(this.#visit, DRAIN_BYTES);
+    if (consumed > 0) this.#dirty = true;
+    return consumed;
+  }
+
+  readonly #visit = (words: Uint32Array, at: number): void => {
+    const head = words[at] as number;
+    if ((head & 0xff) !== RECORD_CALL) this.#meetThread(words, at);
+    else (this.#tableOfProbe[head >>> 16] ?? this.#learnProbe(head >>> 16)).append(words, at);
+  };
+
+  /** A record of a probe attached a moment ago: its description was posted before, and is still in the queue. */
+  #learnProbe(probeId: number): EventTable {
+    while (this.#tableOfProbe[probeId] === undefined) {
+      const received = receiveMessageOnPort(parentPort as MessagePort);
+      if (received === undefined) throw new Error(`record of probe ${probeId}, which was never described`);
+      this.handle(received.message as ToRecorder);
+    }
+    return this.#tableOfProbe[probeId];
+  }
+
+  #meetThread(words: Uint32Array, at: number): void {
+    const pid = words[at + THREAD.pid] as number;
+    const name = Buffer.from(words.buffer, words.byteOffset + (at + THREAD.comm) * 4, THREAD.commBytes);
+    const end = name.indexOf(0);
+    const seen = (BigInt(words[at + THREAD.seen + 1] as number) << 32n) | BigInt(words[at + THREAD.seen] as number);
+    const firstSeen = seen + this.#start.wallOffsetNs;
+    this.#newThreads.push({
+      tid: words[at + THREAD.tid] as number,
+      pid,
+      name: name.toString('utf8', 0, end < 0 ? name.length : end),
+      first_seen: firstSeen,
+    });
+    if (this.#knownPids.has(pid)) return;
+    this.#knownPids.add(pid);
+    this.#newProcesses.push(processRow(readProcess(pid), firstSeen));
+  }
+
+  #flushIfDue(): void {
+    const now = performance.now();
+    if (now - this.#lastFlush < FLUSH_INTERVAL_MS) return;
+    this.#lastFlush = now;
+    if (!this.#dirty) return;
+    this.#flush();
+    const { bavail, bsize } = statfsSync(dirname(this.#start.path));
+    if (bavail * bsize < this.#start.minFreeBytes) {
+      throw new DiskFull(`less than ${Math.ceil(this.#start.minFreeBytes / 2 ** 20)} MiB free beside the capture`);
+    }
+  }
+
+  #flush(): void {
+    for (const table of this.#tables.values()) table.flush();
+    this.#dirty = false;
+    if (this.#newThreads.length === 0 && this.#newProcesses.length === 0) return;
+    const threads = this.#newThreads.splice(0);
+    const processes = this.#newProcesses.splice(0);
+    this.#write(async () => {
+      await this.#file.insert('processes', processes);
+      await this.#file.insert('threads', threads);
+    });
+  }
+
+  #write(job: () => Promise<void>): void {
+    this.#pending = this.#pending.then(job).catch((error: Error) => this.#fail(error));
+  }
+
+  /** Stops recording; the tracer detaches and then asks to finish. */
+  #fail(error: Error): void {
+    if (this.#failed !== null) return;
+    const full = error instanceof DiskFull || /No space left|ENOSPC|disk.*full/i.test(error.message);
+    this.#failed = { reason: full ? 'disk-full' : 'failed', detail: error.message };
+    send({ type: 'stopped', ...this.#failed });
+  }
+
+  async #finish(
+    endReason: EndReason,
+    endDetail: string | null,
+    counters: readonly (readonly [number, Counters])[],
+  ): Promise<void> {
+    clearTimeout(this.#timer);
+    const read = new Map<number, number>();
+    let failure: string | null = null;
+    let accounting: ProbeAccounting[] = [];
+    try {
+      if (this.#failed === null) {
+        while (this.#drain() > 0);
+        this.#flush();
+        await this.#pending;
+      }
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    const end = this.#failed ?? { reason: endReason, detail: endDetail };
+    try {
+      if (this.#failed !== null) await this.#reopen();
+      else for (const table of this.#tables.values()) table.close();
+      const inFile = await this.#file.rowsPerProbe([...this.#tables.keys()]);
+      for (const [probeId] of counters) read.set(probeId, this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0);
+      const rows = counters.map(([probeId, counts]) =>
+        accountingRow(probeId, counts, inFile.get(probeId) ?? 0, this.#lostUnwritten(counts, read.get(probeId) ?? 0, inFile.get(probeId) ?? 0)),
+      );
+      accounting = rows.map(toAccounting);
+      await this.#file.insert('probe_accounting', rows);
+      await this.#file.updateCapture({
+        ended_at: wallClockNs(),
+        end_reason: end.reason,
+        end_detail: end.detail,
+        accounting_balanced: accounting.every((row) => row.balanced),
+      });
+      await this.#file.close();
+    } catch (error) {
+      failure = (error as Error).message;
+    }
+    const result: RecorderResult = {
+      rows: accounting.reduce((sum, row) => sum + Number(row.rows), 0),
+      accounting,
+      balanced: failure === null && accounting.every((row) => row.balanced),
+      ringHighWater: this.#highWater(),
+      failure,
+      endReason: end.reason,
+    };
+    for (const reader of this.#readers) reader.close();
+    send({ type: 'finished', result });
+  }
+
+  /**
+   * Calls the kernel put into a ring that are not in the file: recording stopped early. While recording is
+   * healthy nothing may be missing, so nothing is counted and a difference shows as an unbalanced account.
+   */
+  #lostUnwritten(counts: Counters, read: number, inFile: number): number {
+    if (this.#failed === null) return 0;
+    const submitted = Number(
+      counts.hits - counts.filtered - counts.lost_ring_full - counts.lost_too_deep - counts.lost_no_memory,
+    );
+    return Math.max(submitted, read) - inFile;
+  }
+
+  /** After a failed write DuckDB refuses everything until the file is opened afresh; what was committed is still there. */
+  async #reopen(): Promise<void> {
+    try {
+      this.#file.abandon();
+    } catch {
+      // An invalidated instance may refuse even to close; opening again is what matters.
+    }
+    this.#file = await CaptureFile.open(this.#start.path, this.#schema, CHECKPOINT_BYTES);
+  }
+
+  #summary(): OpSummary[] {
+    const ops = new Map<string, OpSummary>();
+    for (const [probeId, decoding] of this.#decodings) {
+      const totals = this.#tableOfProbe[probeId]?.totals(probeId);
+      if (totals === undefined || totals.rows === 0) continue;
+      const known = ops.get(decoding.op);
+      ops.set(decoding.op, {
+        op: decoding.op,
+        calls: totals.rows + (known?.calls ?? 0),
+        errors: totals.errors + (known?.errors ?? 0),
+        p50: known?.p50 ?? totals.latency.quantile(0.5),
+        p99: Math.max(known?.p99 ?? 0, totals.latency.quantile(0.99) ?? 0) || null,
+      });
+    }
+    return [...ops.values()];
+  }
+
+  #rowsAppended(): number {
+    let rows = 0;
+    for (const [probeId] of this.#decodings) rows += this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0;
+    return rows;
+  }
+
+  #highWater(): number {
+    return Math.max(0, ...this.#readers.map((reader) => reader.highWater / reader.bytes));
+  }
+}
+
+class DiskFull extends Error {}
+
+function processRow(info: ProcessInfo, firstSeen: bigint): Row {
+  return {
+    pid: info.pid,
+    first_seen: firstSeen,
+    started_at: info.startedAtNs,
+    ppid: info.ppid,
+    uid: info.uid,
+    comm: info.comm,
+    exe: info.exe,
+    command_line: info.commandLine,
+    cgroup: info.cgroup,
+    container_id: info.containerId,
+    rank: info.rank,
+    local_rank: info.localRank,
+    world_size: info.worldSize,
+    visible_devices: info.visibleDevices,
+  };
+}
+
+function accountingRow(probeId: number, counts: Counters, rows: number, notWritten: number): Row {
+  const lost = counts.lost_ring_full + counts.lost_too_deep + counts.lost_no_memory + BigInt(notWritten);
+  return {
+    probe_id: probeId,
+    hits: counts.hits,
+    rows: BigInt(rows),
+    filtered: counts.filtered,
+    sampled: 0n,
+    lost_ring_full: counts.lost_ring_full,
+    lost_too_deep: counts.lost_too_deep,
+    lost_no_memory: counts.lost_no_memory,
+    lost_not_written: BigInt(notWritten),
+    balanced: counts.hits === BigInt(rows) + counts.filtered + lost,
+    orphan_returns: counts.orphan_returns,
+    read_faults: counts.read_faults,
+  };
+}
+
+function toAccounting(row: Row): ProbeAccounting {
+  const count = (name: string): bigint => row[name] as bigint;
+  return {
+    probeId: row.probe_id as number,
+    hits: count('hits'),
+    rows: count('rows'),
+    filtered: count('filtered'),
+    lost: count('lost_ring_full') + count('lost_too_deep') + count('lost_no_memory') + count('lost_not_written'),
+    balanced: row.balanced as boolean,
+  };
+}
+
+function send(message: FromRecorder): void {
+  parentPort?.postMessage(message);
+}
+
+const recorder = new Recorder(workerData as RecorderStart);
+await recorder.open();
+parentPort?.on('message', (message: ToRecorder) => recorder.handle(message));
+send({ type: 'ready' });

@@ -1,0 +1,63 @@
+import { Worker } from 'node:worker_threads';
+import type { FromRecorder, RecorderResult, RecorderStart, ToRecorder } from './recorder-protocol.js';
+
+type Listener = (message: FromRecorder) => void;
+
+/** The tracer's handle on the recorder thread. */
+export class Recorder {
+  readonly #worker: Worker;
+  readonly #listeners = new Set<Listener>();
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /** Starts the recorder: creates the capture file and begins to read the rings. Rejects when the file cannot be made. */
+  static async start(start: RecorderStart): Promise<Recorder> {
+    const worker = new Worker(new URL('./recorder-worker.js', import.meta.url), { workerData: start });
+    const recorder = new Recorder(worker);
+    await new Promise<void>((resolve, reject) => {
+      worker.once('error', reject);
+      worker.on('message', (message: FromRecorder) => {
+        if (message.type === 'ready') {
+          worker.off('error', reject);
+          worker.on('error', (error) =>
+            recorder.#tell({ type: 'stopped', reason: 'failed', detail: `recorder thread: ${error.message}` }),
+          );
+          resolve();
+        }
+        recorder.#tell(message);
+      });
+    });
+    return recorder;
+  }
+
+  /** Calls `listener` for every message of the recorder. */
+  onMessage(listener: Listener): void {
+    this.#listeners.add(listener);
+  }
+
+  send(message: ToRecorder): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** Completes the file: everything in the rings is read, the accounting written, the WAL folded in. */
+  async finish(message: Extract<ToRecorder, { type: 'finish' }>): Promise<RecorderResult> {
+    const result = new Promise<RecorderResult>((resolve, reject) => {
+      this.onMessage((answer) => {
+        if (answer.type === 'finished') resolve(answer.result);
+      });
+      this.#worker.once('exit', (code) => reject(new Error(`the recorder thread ended with code ${code}`)));
+    });
+    this.send(message);
+    try {
+      return await result;
+    } finally {
+      await this.#worker.terminate();
+    }
+  }
+
+  #tell(message: FromRecorder): void {
+    for (const listener of this.#listeners) listener(message);
+  }
+}

@@ -1,0 +1,108 @@
+import { Args, Flags } from '@oclif/core';
+import { BaseCommand } from '../base-command.js';
+import { EXIT, IngeroError } from '../errors.js';
+import { DEFAULT_PACKS, selectPacks } from '../packs/select.js';
+import { parseDuration } from '../trace/duration.js';
+import { LiveDisplay } from '../trace/live-summary.js';
+import { TraceSession } from '../trace/session.js';
+import { type TraceSummary, describeOutcome, exitCodeOf, summarize } from '../trace/summary.js';
+import type { Target } from '../trace/target.js';
+
+const MIB = 2 ** 20;
+const LIVE_INTERVAL_MS = 1000;
+
+export default class Trace extends BaseCommand {
+  static override summary = 'Record the calls of GPU programs into a capture file.';
+  static override description =
+    'Probes are put on the library files the packs name; programs are not changed or restarted. Without a target every process is recorded, also those that start later. Ends at --duration, when the target ends, or with Ctrl-C; the file then says how it ended.';
+  static override examples = [
+    { description: 'Every GPU process for five minutes', command: '<%= config.bin %> trace --duration 5m --out run.duckdb' },
+    { description: 'One program, from its first call', command: '<%= config.bin %> trace --out run.duckdb -- python3 train.py' },
+    { description: 'A running process', command: '<%= config.bin %> trace --pid 4242 --duration 30s --out run.duckdb' },
+  ];
+
+  static override strict = false;
+  static override args = {
+    command: Args.string({ description: 'Program to start and record, after `--`; its arguments follow.' }),
+  };
+  static override flags = {
+    out: Flags.string({ char: 'o', description: 'Capture file to write.', default: 'capture.duckdb' }),
+    force: Flags.boolean({ description: 'Replace an existing capture file.' }),
+    duration: Flags.string({ char: 'd', description: 'Stop after this long: 90s, 5m, 1h30m.' }),
+    pack: Flags.string({
+      description: `Probe pack by name or file; may be repeated. [default: ${DEFAULT_PACKS.join(', ')}]`,
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    pid: Flags.integer({
+      description: 'Record this process and its children; may be repeated.',
+      multiple: true,
+      multipleNonGreedy: true,
+      min: 1,
+      exclusive: ['comm'],
+    }),
+    comm: Flags.string({ description: 'Record processes with this command name (/proc/PID/comm).' }),
+    'ring-size': Flags.integer({ description: 'Kernel ring buffers together, MiB.', default: 64, min: 1, max: 4096 }),
+    'attach-method': Flags.option({
+      description: 'perf-link: one link per probe, for kernels whose multi-uprobe links misbehave.',
+      options: ['auto', 'perf-link'] as const,
+      default: 'auto',
+    })(),
+  };
+
+  async run(): Promise<TraceSummary> {
+    const { argv, flags } = await this.parse(Trace);
+    const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
+    const target = targetOf(flags, argv as string[]);
+    const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
+    const session = new TraceSession(
+      {
+        packs: selectPacks(flags.pack ?? DEFAULT_PACKS),
+        target,
+        out: flags.out,
+        force: flags.force,
+        durationMs,
+        ringBytes: flags['ring-size'] * MIB,
+        attachMethod: flags['attach-method'],
+        commandLine: ['ingero', 'trace', ...this.argv],
+      },
+      {
+        started: ({ libraries, probes, searched }) => {
+          if (libraries === 0) {
+            this.logToStderr(`No library found yet; watching for one. Looked at: ${searched.join('; ')}.`);
+          } else if (display !== null) {
+            this.logToStderr(`${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; Ctrl-C ends the trace.`);
+          }
+          if (display !== null) live = setInterval(() => session.requestTotals(), LIVE_INTERVAL_MS);
+        },
+        totals: (totals) => display?.show(totals),
+      },
+    );
+    let live: NodeJS.Timeout | undefined;
+    try {
+      const summary = summarize(await session.run());
+      display?.clear();
+      for (const line of describeOutcome(summary)) this.log(line);
+      process.exitCode = exitCodeOf(summary);
+      return summary;
+    } finally {
+      clearInterval(live);
+    }
+  }
+}
+
+function targetOf(flags: { pid: number[] | undefined; comm: string | undefined }, argv: readonly string[]): Target {
+  if (argv.length > 0) {
+    if (flags.pid !== undefined || flags.comm !== undefined) {
+      throw new IngeroError('A command cannot be combined with --pid or --comm.', {
+        code: 'two-targets',
+        exitCode: EXIT.usage,
+        expected: 'one target: --pid, --comm or -- COMMAND',
+      });
+    }
+    return { kind: 'command', argv };
+  }
+  if (flags.pid !== undefined) return { kind: 'pids', pids: flags.pid };
+  if (flags.comm !== undefined) return { kind: 'comm', comm: flags.comm };
+  return { kind: 'all' };
+}

@@ -1,0 +1,28 @@
+/**
+ * Offsets of `bpf/event.h` records, in 32-bit words from the start of the record: the reader's hot path
+ * works on a Uint32Array and never touches a BigInt.
+ */
+export const RECORD_CALL = 1;
+export const RECORD_THREAD = 2;
+
+/** `struct call_record`. The 64-bit fields are low word first. */
+export const CALL = {
+  /** type (8 bits) | status << 8 | probe << 16 */
+  head: 0,
+  /** missing slots (16 bits) | slot count << 16 */
+  missing: 1,
+  pid: 2,
+  tid: 3,
+  start: 4,
+  duration: 6,
+  callId: 8,
+  parentId: 10,
+  returnValue: 12,
+  slots: 14,
+} as const;
+
+/** `struct thread_record`. */
+export const THREAD = { pid: 2, tid: 3, seen: 4, comm: 6, commBytes: 16 } as const;
+
+/** `enum call_status`. */
+export const STATUS = { returned: 0, inFlight: 1, threadExited: 2, unwound: 3, entry: 4 } as const;

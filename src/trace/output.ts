@@ -1,0 +1,57 @@
+import { accessSync, constants, existsSync, lstatSync, rmSync, statfsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { EXIT, IngeroError } from '../errors.js';
+
+const MIB = 2 ** 20;
+
+/** Where a capture goes and how much space must stay free beside it. */
+export interface Output {
+  /** Absolute path. */
+  path: string;
+  /** Free bytes below which recording stops: a fifth of the file system, at most 64 MiB. */
+  minFreeBytes: number;
+}
+
+/**
+ * Checks that a capture can be written and clears the way for it. Throws `output-exists`, `output-directory`
+ * or `output-space`; with `force` an existing capture and its WAL are removed.
+ */
+export function prepareOutput(file: string, force: boolean): Output {
+  const path = resolve(file);
+  const directory = dirname(path);
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new IngeroError(`The directory ${directory} cannot be written to.`, {
+      code: 'output-directory',
+      exitCode: EXIT.output,
+      expected: 'an existing directory this user may write to',
+      next: 'Create it, or give another path with --out.',
+      cause,
+    });
+  }
+  const existing = [path, `${path}.wal`].filter((name) => existsSync(name));
+  if (existing.length > 0) {
+    const replaceable = existing.every((name) => lstatSync(name).isFile());
+    if (!force || !replaceable) {
+      throw new IngeroError(`${existing[0]} already exists${replaceable ? '' : ' and is not a regular file'}.`, {
+        code: 'output-exists',
+        exitCode: EXIT.output,
+        expected: 'a new file: captures are evidence and are not overwritten',
+        next: replaceable ? 'Give another name with --out, or --force to replace it.' : 'Give another name with --out.',
+      });
+    }
+  }
+  const { bavail, blocks, bsize } = statfsSync(directory);
+  const minFreeBytes = Math.min(64 * MIB, Math.floor((blocks * bsize) / 5));
+  if (bavail * bsize < minFreeBytes) {
+    throw new IngeroError(`There is too little free space in ${directory}: ${Math.floor((bavail * bsize) / MIB)} MiB.`, {
+      code: 'output-space',
+      exitCode: EXIT.output,
+      expected: `at least ${Math.ceil(minFreeBytes / MIB)} MiB free`,
+      next: 'Free space, or give a path on another file system with --out.',
+    });
+  }
+  for (const name of existing) rmSync(name);
+  return { path, minFreeBytes };
+}

@@ -1,0 +1,203 @@
+/**
+ * What to attach where, worked out from compiled packs and the symbols found in library files. Pure: no
+ * function here touches the kernel or the file system.
+ */
+import type { Row } from '../capture/capture-file.js';
+import type { EventTablePlan } from '../capture/ddl.js';
+import type { ProbeDecoding } from '../capture/event-decoder.js';
+import { type CaptureSchema, eventColumns } from '../capture/schema.js';
+import type { ProbeLocations } from '../discovery/probe-sites.js';
+import type { LibraryFile, ProbeSite } from '../discovery/model.js';
+import type { CompiledPack, CompiledProbe, Pack } from '../packs/model.js';
+
+/** One function to probe in one library file. */
+export interface PlannedProbe {
+  id: number;
+  compiled: CompiledProbe;
+  site: ProbeSite;
+}
+
+/** A function of a pack that gets no probe, and why. */
+export interface SkippedProbe {
+  id: number;
+  compiled: CompiledProbe;
+  symbol: string | null;
+  reason: string;
+}
+
+/** A library file, the pack it was found for, and what goes into it. */
+export interface FilePlan {
+  libraryId: number;
+  pack: CompiledPack;
+  file: LibraryFile;
+  probes: readonly PlannedProbe[];
+  skipped: readonly SkippedProbe[];
+}
+
+/** Hands out the ids of a capture, in order of appearance. */
+export class Ids {
+  #next = 0;
+
+  /** Largest id that fits is `limit - 1`; null when all are used. */
+  constructor(readonly limit: number) {}
+
+  take(): number | null {
+    return this.#next < this.limit ? this.#next++ : null;
+  }
+}
+
+/** Plans the probes of one pack in one library file. Probes beyond the kernel map's room are skipped with that reason. */
+export function planFile(
+  pack: CompiledPack,
+  file: LibraryFile,
+  locate: (symbols: readonly string[]) => ProbeLocations,
+  libraryIds: Ids,
+  probeIds: Ids,
+  skippedIds: () => number,
+): FilePlan {
+  const probes: PlannedProbe[] = [];
+  const skipped: SkippedProbe[] = [];
+  for (const compiled of pack.probes) {
+    const { sites, missing } = locate(compiled.symbols);
+    for (const site of sites) {
+      const id = probeIds.take();
+      if (id !== null) probes.push({ id, compiled, site });
+      else {
+        skipped.push({ id: skippedIds(), compiled, symbol: site.symbol, reason: 'more probes than the BPF object has room for' });
+      }
+    }
+    for (const [symbol, reason] of missing) skipped.push({ id: skippedIds(), compiled, symbol, reason });
+  }
+  return { libraryId: libraryIds.take() ?? 0, pack, file, probes, skipped };
+}
+
+/** Row of `libraries` for a file. */
+export function libraryRow(plan: FilePlan, state: 'traced' | 'failed' | 'ignored', reason: string | null): Row {
+  const { file } = plan;
+  return {
+    library_id: plan.libraryId,
+    path: file.path,
+    dev: BigInt(file.dev),
+    inode: BigInt(file.inode),
+    size_bytes: BigInt(file.sizeBytes),
+    build_id: file.buildId,
+    soname: file.soname,
+    version: file.version,
+    found_by: file.foundBy,
+    pack: plan.pack.pack.name,
+    state,
+    reason,
+  };
+}
+
+/** Row of `probes` for a probe that was attached or refused by the kernel. */
+export function probeRow(plan: FilePlan, probe: PlannedProbe, error: string | null): Row {
+  return {
+    ...describeProbe(plan, probe.compiled),
+    probe_id: probe.id,
+    symbol: probe.site.symbol,
+    state: error === null ? 'attached' : 'failed',
+    reason: error,
+    address: probe.site.address,
+    file_offset: BigInt(probe.site.fileOffset),
+    skip_bytes: probe.site.skip,
+    cost_class: probe.site.cost,
+  };
+}
+
+/** Row of `probes` for a function that got no probe. */
+export function skippedRow(plan: FilePlan, skipped: SkippedProbe): Row {
+  return {
+    ...describeProbe(plan, skipped.compiled),
+    probe_id: skipped.id,
+    symbol: skipped.symbol,
+    state: 'skipped',
+    reason: skipped.reason,
+  };
+}
+
+/** Rows of `probes` for a pack without any library file. */
+export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () => number): Row[] {
+  return pack.probes.map((compiled) => ({
+    probe_id: skippedIds(),
+    pack: pack.pack.name,
+    op: compiled.op,
+    symbol: compiled.symbols[0] ?? null,
+    prototype: compiled.prototype,
+    library_id: null,
+    state: 'skipped',
+    reason,
+    mode: compiled.mode,
+  }));
+}
+
+function describeProbe(plan: FilePlan, compiled: CompiledProbe): Row {
+  return {
+    pack: plan.pack.pack.name,
+    op: compiled.op,
+    prototype: compiled.prototype,
+    library_id: plan.libraryId,
+    mode: compiled.mode,
+  };
+}
+
+/** What the recorder needs to decode a probe's records. */
+export function decodingOf(pack: Pack, probe: PlannedProbe): ProbeDecoding {
+  return {
+    probeId: probe.id,
+    table: pack.table,
+    op: probe.compiled.op,
+    layer: pack.layer,
+    returnBits: probe.compiled.returnBits,
+    returnSigned: probe.compiled.returnSigned,
+    results: pack.result === undefined ? null : (pack.enums[pack.result] ?? null),
+    columns: probe.compiled.columns,
+    enums: pack.enums,
+  };
+}
+
+/** Row of `packs`. */
+export function packRow(pack: Pack): Row {
+  return {
+    pack: pack.name,
+    version: pack.version,
+    layer: pack.layer,
+    event_table: pack.table,
+    path: pack.source.path,
+    sha256: pack.source.sha256,
+    yaml: pack.source.text,
+  };
+}
+
+/** The event tables of a run and the names their NAME columns can hold, in the order the packs give them. */
+export function planEventTables(schema: CaptureSchema, packs: readonly CompiledPack[]): EventTablePlan[] {
+  const tables = [...new Set(packs.map(({ pack }) => pack.table))];
+  return tables.map((table) => {
+    const mine = packs.filter(({ pack }) => pack.table === table);
+    const names: Record<string, string[]> = {
+      op: unique(mine.flatMap(({ probes }) => probes.map(({ op }) => op))),
+      layer: unique(mine.map(({ pack }) => pack.layer)),
+      error: unique(
+        mine.flatMap(({ pack }) =>
+          Object.entries(pack.enums[pack.result ?? ''] ?? {}).flatMap(([code, name]) => (code === '0' ? [] : [name])),
+        ),
+      ),
+    };
+    for (const column of eventColumns(schema, table)) {
+      if (column.type !== 'NAME' || column.values !== undefined || column.name in names) continue;
+      names[column.name] = unique(
+        mine.flatMap(({ pack, probes }) =>
+          probes
+            .flatMap(({ columns }) => columns)
+            .filter((value) => value.column === column.name && value.enum !== undefined)
+            .flatMap((value) => Object.values(pack.enums[value.enum as string] ?? {})),
+        ),
+      );
+    }
+    return { table, names };
+  });
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,355 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, closeSync, readFileSync } from 'node:fs';
+import { cpus, hostname, release } from 'node:os';
+import { basename } from 'node:path';
+import type { Row } from '../capture/capture-file.js';
+import { readClockAnchor, wallClockNs } from '../capture/clock.js';
+import { Recorder } from '../capture/recorder.js';
+import type { EndReason, FromRecorder, OpSummary, RecorderResult } from '../capture/recorder-protocol.js';
+import { readCaptureSchema } from '../capture/schema.js';
+import { fileKey, findLibraries, type LibraryFile, rescanProcesses } from '../discovery/index.js';
+import { sonameMatcher } from '../discovery/soname-glob.js';
+import { EXIT, IngeroError } from '../errors.js';
+import { ProbeLinks } from '../loader/attach.js';
+import { loadLibbpf } from '../loader/libbpf.js';
+import { BpfObject } from '../loader/object.js';
+import { type Arch, type CompiledPack, compilePack, type Pack } from '../packs/index.js';
+import { ingeroVersion } from '../paths.js';
+import { LibraryTracer } from './libraries.js';
+import { prepareOutput } from './output.js';
+import { packRow, planEventTables } from './plan.js';
+import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
+
+/** How often processes are looked at for libraries that came later, ms: everywhere, and in named processes. */
+const RESCAN_ALL_MS = 1000;
+const RESCAN_PIDS_MS = 200;
+/** A command loads its libraries at its start. */
+const RESCAN_EARLY_MS = 20;
+const EARLY_MS = 2000;
+const ALIVE_CHECK_MS = 100;
+const ANCHOR_MS = 10_000;
+
+export interface TraceOptions {
+  packs: readonly Pack[];
+  target: Target;
+  out: string;
+  force: boolean;
+  /** Stop after this long; null: until the target ends or a signal. */
+  durationMs: number | null;
+  ringBytes: number;
+  attachMethod: 'auto' | 'perf-link';
+  /** For the `command_line` column. */
+  commandLine: readonly string[];
+}
+
+/** Totals for the live display. */
+export interface LiveTotals {
+  ops: readonly OpSummary[];
+  rows: number;
+  lost: number;
+  ringHighWater: number;
+}
+
+export interface TraceOutcome {
+  capture: string;
+  endReason: EndReason;
+  endDetail: string | null;
+  attachMethod: 'uprobe-multi' | 'perf-link';
+  probes: { attached: number; failed: number };
+  libraries: number;
+  result: RecorderResult;
+  /** Exit status of the traced command; null when there was none or it was killed. */
+  commandStatus: number | null;
+}
+
+/** What the caller is told while a trace runs. */
+export interface TraceObserver {
+  started(info: { libraries: number; probes: number; attachMethod: string; searched: readonly string[] }): void;
+  /** Answers `TraceSession.requestTotals`. */
+  totals(totals: LiveTotals): void;
+}
+
+interface End {
+  reason: EndReason;
+  detail: string | null;
+}
+
+/**
+ * One trace from start to end. Everything that can be refused is refused before the capture file exists; once it
+ * exists it is always completed, with the reason for its end in it.
+ */
+export class TraceSession {
+  readonly #options: TraceOptions;
+  readonly #observer: TraceObserver;
+  readonly #packs: readonly CompiledPack[];
+  readonly #sonames: readonly string[];
+  readonly #known = new Set<string>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #searched: string[] = [];
+  #object!: BpfObject;
+  #links!: ProbeLinks;
+  #tracer!: LibraryTracer;
+  #recorder!: Recorder;
+  #command: ChildProcess | null = null;
+  #pids: readonly number[] | undefined;
+  #commandStatus: number | null = null;
+  #end!: (end: End) => void;
+
+  constructor(options: TraceOptions, observer: TraceObserver) {
+    this.#options = options;
+    this.#observer = observer;
+    this.#packs = options.packs.map((pack) => compilePack(pack, process.arch as Arch));
+    this.#sonames = [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))];
+  }
+
+  /** Records until the end. Throws IngeroError for what is refused before recording starts. */
+  async run(): Promise<TraceOutcome> {
+    const ended = new Promise<End>((resolve) => {
+      this.#end = resolve;
+    });
+    this.#pids = initialPids(this.#options.target);
+    const libbpf = loadLibbpf();
+    const found = this.#findLibraries();
+    this.#refuseWithoutRequired(found);
+    const output = prepareOutput(this.#options.out, this.#options.force);
+    this.#object = BpfObject.load(libbpf, {
+      filter: bpfFilter(this.#options.target),
+      ringBytes: this.#options.ringBytes,
+      perfLinksOnly: this.#options.attachMethod === 'perf-link',
+    });
+    this.#links = new ProbeLinks(this.#object);
+    this.#tracer = new LibraryTracer(this.#object, this.#links);
+    for (const pid of this.#pids ?? []) this.#object.allowProcess(pid);
+    this.#object.attachTracepoints();
+
+    const userMask = process.umask(0o077);
+    const stopSignals = this.#endOnSignals();
+    try {
+      const anchor = readClockAnchor();
+      this.#recorder = await Recorder.start({
+        path: output.path,
+        rings: this.#object.rings,
+        events: planEventTables(readCaptureSchema(), this.#packs),
+        wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
+        capture: this.#captureRow(),
+        packs: this.#options.packs.map(packRow),
+        minFreeBytes: output.minFreeBytes,
+      });
+      chmodSync(output.path, 0o600);
+      this.#recorder.onMessage((message) => this.#heed(message));
+      this.#sendAnchor(anchor);
+      for (const file of found) this.#attach(file);
+      this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
+      this.#observer.started({
+        libraries: this.#tracer.tracedLibraries,
+        probes: this.#tracer.attachedProbes.length,
+        attachMethod: this.#attachMethod(),
+        searched: this.#searched,
+      });
+      this.#startCommand(userMask);
+      this.#startTimers();
+      const end = await ended;
+      return await this.#finish(output.path, end);
+    } finally {
+      stopSignals();
+      for (const timer of this.#timers) clearInterval(timer);
+      process.umask(userMask);
+      this.#links.close();
+      this.#object.close();
+      for (const ring of this.#object.rings) closeSync(ring.fd);
+    }
+  }
+
+  /** Asks for totals; the observer gets them. */
+  requestTotals(): void {
+    this.#recorder.send({ type: 'summary' });
+  }
+
+  async #finish(path: string, end: End): Promise<TraceOutcome> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#sendUnfound();
+    this.#links.close();
+    this.#object.dumpInFlight();
+    this.#sendAnchor(readClockAnchor());
+    const result = await this.#recorder.finish({
+      type: 'finish',
+      endReason: end.reason,
+      endDetail: end.detail,
+      counters: this.#tracer.attachedProbes.map((id) => [id, this.#object.counters(id)] as const),
+    });
+    return {
+      capture: path,
+      endReason: result.endReason,
+      endDetail: end.detail,
+      attachMethod: this.#attachMethod(),
+      probes: { attached: this.#tracer.attachedProbes.length, failed: this.#tracer.failedProbes },
+      libraries: this.#tracer.tracedLibraries,
+      result,
+      commandStatus: this.#commandStatus,
+    };
+  }
+
+  #attachMethod(): 'uprobe-multi' | 'perf-link' {
+    return this.#object.uprobeMulti ? 'uprobe-multi' : 'perf-link';
+  }
+
+  #findLibraries(): LibraryFile[] {
+    const { target } = this.#options;
+    const { files, searched } = findLibraries({
+      sonames: this.#sonames,
+      ...(target.kind === 'all' || target.kind === 'command' ? {} : { pids: this.#pids ?? [] }),
+      ...(target.kind === 'command'
+        ? { command: { argv: target.argv, env: process.env, cwd: process.cwd() } }
+        : {}),
+    });
+    this.#searched.push(...searched);
+    for (const file of files) this.#known.add(fileKey(file));
+    return files;
+  }
+
+  /** A required probe without a library or symbol is refused before anything is written. */
+  #refuseWithoutRequired(found: readonly LibraryFile[]): void {
+    if (found.length > 0) return;
+    const required = this.#packs.filter(({ probes }) => probes.some((probe) => probe.required));
+    if (required.length === 0) return;
+    throw new IngeroError(`No library was found for ${required.map(({ pack }) => pack.name).join(', ')}.`, {
+      code: 'library-not-found',
+      exitCode: EXIT.targetMissing,
+      expected: `a file named ${this.#sonames.join(' or ')}`,
+      next: `Looked at: ${this.#searched.join('; ')}.`,
+    });
+  }
+
+  #attach(file: LibraryFile): void {
+    for (const pack of this.#packs) {
+      if (!matchesPack(pack, file)) continue;
+      const { decodings, attach } = this.#tracer.prepare(pack, file);
+      if (decodings.length > 0) {
+        this.#recorder.send({ type: 'probes', libraries: [], probes: [], decodings });
+      }
+      this.#recorder.send({ type: 'probes', ...attach() });
+    }
+  }
+
+  #sendUnfound(): void {
+    if (this.#tracer.attachedProbes.length > 0) return;
+    for (const pack of this.#packs) {
+      this.#recorder.send({ type: 'probes', ...this.#tracer.unfound(pack, 'no library file was found') });
+    }
+  }
+
+  #startCommand(userMask: number): void {
+    const { target } = this.#options;
+    if (target.kind !== 'command') return;
+    const [file, ...args] = target.argv as [string, ...string[]];
+    process.umask(userMask);
+    this.#command = spawn(file, args, { stdio: 'inherit' });
+    process.umask(0o077);
+    this.#command.once('error', (error) => this.#end({ reason: 'failed', detail: `${file}: ${error.message}` }));
+    this.#command.once('exit', (code, signal) => {
+      this.#commandStatus = code;
+      this.#end({
+        reason: 'target-exited',
+        detail: signal === null ? `exit status ${code}` : `killed by ${signal}`,
+      });
+    });
+  }
+
+  #startTimers(): void {
+    const { target, durationMs } = this.#options;
+    if (durationMs !== null) this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
+    this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
+    this.#timers.push(setInterval(() => this.#rescan(), target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS));
+    if (target.kind === 'command') {
+      const early = setInterval(() => this.#rescan(), RESCAN_EARLY_MS);
+      this.#timers.push(early, setTimeout(() => clearInterval(early), EARLY_MS));
+    }
+    if (target.kind === 'pids') {
+      this.#timers.push(
+        setInterval(() => {
+          if (!target.pids.some(isAlive)) this.#end({ reason: 'target-exited', detail: null });
+        }, ALIVE_CHECK_MS),
+      );
+    }
+  }
+
+  /** Attaches to libraries that were loaded since the last look. */
+  #rescan(): void {
+    const { target } = this.#options;
+    const pids =
+      target.kind === 'all'
+        ? undefined
+        : target.kind === 'comm'
+          ? (initialPids(target) ?? [])
+          : [...(target.kind === 'pids' ? target.pids : []), ...descendants(this.#pids ?? [])];
+    if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
+    for (const file of rescanProcesses(pids, this.#sonames, this.#known)) this.#attach(file);
+  }
+
+  #endOnSignals(): () => void {
+    const reasons: Record<string, EndReason> = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'terminated' };
+    const handler = (signal: NodeJS.Signals): void =>
+      this.#end({ reason: reasons[signal] as EndReason, detail: `signal ${signal}` });
+    for (const signal of Object.keys(reasons)) process.on(signal, handler);
+    return () => {
+      for (const signal of Object.keys(reasons)) process.off(signal, handler);
+    };
+  }
+
+  #heed(message: FromRecorder): void {
+    if (message.type === 'stopped') this.#end({ reason: message.reason, detail: message.detail });
+    if (message.type === 'summary') {
+      const lost = this.#tracer.attachedProbes.reduce((sum, id) => {
+        const counts = this.#object.counters(id);
+        return sum + Number(counts.lost_ring_full + counts.lost_too_deep + counts.lost_no_memory);
+      }, 0);
+      this.#observer.totals({ ops: message.ops, rows: message.rows, lost, ringHighWater: message.ringHighWater });
+    }
+  }
+
+  #sendAnchor(anchor: ReturnType<typeof readClockAnchor>): void {
+    this.#recorder.send({
+      type: 'anchor',
+      row: {
+        monotonic_ns: anchor.monotonicNs,
+        wall_time: anchor.wallNs,
+        uncertainty_ns: anchor.uncertaintyNs,
+      },
+    });
+  }
+
+  #captureRow(): Row {
+    return {
+      capture_id: randomUUID(),
+      schema_version: readCaptureSchema().version,
+      ingero_version: ingeroVersion(),
+      hostname: hostname(),
+      boot_id: bootId(),
+      kernel: release(),
+      arch: process.arch,
+      cpu_count: cpus().length,
+      started_at: wallClockNs(),
+      end_reason: 'cut-off',
+      command_line: this.#options.commandLine,
+      target: describeTarget(this.#options.target),
+      attach_method: this.#attachMethod(),
+      bpf_sha256: this.#object.sha256,
+      ring_bytes: BigInt(this.#object.rings.reduce((sum, ring) => sum + ring.bytes, 0)),
+    };
+  }
+}
+
+/** A library file belongs to a pack by its file name or its DT_SONAME. */
+function matchesPack({ pack }: CompiledPack, file: LibraryFile): boolean {
+  const matcher = sonameMatcher(pack.libraries.map(({ soname }) => soname));
+  return matcher.matches(basename(file.path)) || (file.soname !== null && matcher.matches(file.soname));
+}
+
+function bootId(): string | null {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return null;
+  }
+}

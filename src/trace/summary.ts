@@ -1,0 +1,68 @@
+import { EXIT } from '../errors.js';
+import type { TraceOutcome } from './session.js';
+
+/** What `trace --json` prints; its shape is stable. */
+export interface TraceSummary {
+  capture: string;
+  end_reason: string;
+  end_detail: string | null;
+  rows: number;
+  libraries: number;
+  probes: { attached: number; failed: number };
+  attach_method: string;
+  accounting: { hits: number; rows: number; filtered: number; lost: number; balanced: boolean };
+  /** Largest share of a ring buffer that was waiting, 0 to 1. */
+  ring_high_water: number;
+  /** Why the file could not be completed; null when it was. */
+  failure: string | null;
+  command_status: number | null;
+}
+
+export function summarize(outcome: TraceOutcome): TraceSummary {
+  const { result } = outcome;
+  const total = (name: 'hits' | 'rows' | 'filtered' | 'lost'): number =>
+    Number(result.accounting.reduce((sum, row) => sum + row[name], 0n));
+  return {
+    capture: outcome.capture,
+    end_reason: outcome.endReason,
+    end_detail: outcome.endDetail,
+    rows: result.rows,
+    libraries: outcome.libraries,
+    probes: outcome.probes,
+    attach_method: outcome.attachMethod,
+    accounting: {
+      hits: total('hits'),
+      rows: total('rows'),
+      filtered: total('filtered'),
+      lost: total('lost'),
+      balanced: result.balanced,
+    },
+    ring_high_water: result.ringHighWater,
+    failure: result.failure,
+    command_status: outcome.commandStatus,
+  };
+}
+
+/** The lines `trace` ends with. */
+export function describeOutcome(summary: TraceSummary): string[] {
+  const { accounting, probes } = summary;
+  const number = (value: number): string => value.toLocaleString('en');
+  const ended = summary.end_detail === null ? summary.end_reason : `${summary.end_reason} (${summary.end_detail})`;
+  const lines = [
+    `${summary.capture}: ${number(summary.rows)} rows; ended: ${ended}`,
+    `${number(accounting.hits)} hits = ${number(accounting.rows)} rows + ${number(accounting.filtered)} filtered + ${number(accounting.lost)} lost${accounting.balanced ? '' : ' - DOES NOT ADD UP'}`,
+  ];
+  if (probes.attached === 0) lines.push('No probe was attached: run-query what-was-attached says why.');
+  if (probes.failed > 0) lines.push(`${probes.failed} probes could not be attached: run-query what-was-attached says why.`);
+  if (summary.failure !== null) lines.push(`The file could not be completed: ${summary.failure}`);
+  return lines;
+}
+
+/** Exit code of a trace that has ended (docs/exit-codes.md). */
+export function exitCodeOf(summary: TraceSummary): number {
+  if (summary.failure !== null || summary.end_reason === 'disk-full') return EXIT.output;
+  if (summary.end_reason === 'failed') return summary.command_status === null ? EXIT.targetMissing : EXIT.internal;
+  if (!summary.accounting.balanced) return EXIT.accounting;
+  if (summary.probes.attached === 0) return EXIT.targetMissing;
+  return EXIT.ok;
+}
