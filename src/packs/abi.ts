@@ -4,7 +4,7 @@
  * x86-64: System V AMD64 psABI 1.0, section 3.2.3 "Parameter Passing".
  * AArch64: Procedure Call Standard for the Arm 64-bit Architecture, section 6.8.2 "Parameter passing rules".
  */
-import { alignOf, type CType, leaves, roundUp, sizeOf } from './ctype.js';
+import { alignOf, type CType, type Leaf, leaves, roundUp, sizeOf } from './ctype.js';
 import type { Arch } from './model.js';
 import type { Prototype } from './prototype.js';
 
@@ -46,44 +46,51 @@ function registers(first: number, count: number): Word[] {
   return Array.from({ length: count }, (_, index) => ({ kind: 'register', index: first + index }));
 }
 
-type SysVClass = 'integer' | 'sse';
+type SysVClass = 'none' | 'integer' | 'sse' | 'x87' | 'x87up' | 'memory';
 
-/** Class of each eightbyte, or `memory` (psABI 3.2.3, classification steps 1 to 5). */
-function classify(type: CType): SysVClass[] | 'memory' {
-  if (sizeOf(type) > 16) return 'memory';
-  const classes: SysVClass[] = Array.from({ length: eightbytes(type) }, () => 'sse');
+/** Classes of a scalar's eightbytes: one, or two for 16-byte scalars. */
+function scalarClasses(type: Leaf['type']): SysVClass[] {
+  if (type.kind !== 'float') return sizeOf(type) === 16 ? ['integer', 'integer'] : ['integer'];
+  return type.size === 16 ? ['x87', 'x87up'] : ['sse'];
+}
+
+/** psABI 3.2.3, classification step 4: what shares an eightbyte (structs, unions). */
+function merge(a: SysVClass, b: SysVClass): SysVClass {
+  if (a === b || b === 'none') return a;
+  if (a === 'none') return b;
+  if (a === 'memory' || b === 'memory') return 'memory';
+  if (a === 'integer' || b === 'integer') return 'integer';
+  return 'memory'; // one of them is x87 or x87up, the other is not the same
+}
+
+/** Class of each eightbyte; `[memory]` when the value as a whole is in memory. */
+function classify(type: CType): SysVClass[] {
+  if (sizeOf(type) > 16) return ['memory'];
+  const classes: SysVClass[] = Array.from({ length: eightbytes(type) }, () => 'none');
   for (const leaf of leaves(type)) {
-    // long double is X87 + X87UP: as an argument, in a struct or alone, it goes to memory.
-    if (leaf.type.kind === 'float' && leaf.type.size === 16) return 'memory';
-    if (leaf.type.kind === 'float') continue;
-    for (let byte = leaf.offset; byte < leaf.offset + sizeOf(leaf.type); byte += 8) {
-      classes[Math.floor(byte / 8)] = 'integer';
+    const first = Math.floor(leaf.offset / 8);
+    for (const [index, kind] of scalarClasses(leaf.type).entries()) {
+      classes[first + index] = merge(classes[first + index] ?? 'none', kind);
     }
   }
-  return classes;
-}
-
-/** Whether the caller passes the address for the result as a hidden first argument in rdi. */
-function returnsInMemory(type: CType): boolean {
-  return type.kind === 'record' && classify(type) === 'memory' && !isLongDouble(type);
-}
-
-/** A struct holding nothing but one long double is returned in st(0). */
-function isLongDouble(type: CType): boolean {
-  if (sizeOf(type) !== 16) return false;
-  return [...leaves(type)].every((leaf) => leaf.type.kind === 'float' && leaf.type.size === 16);
+  // Step 5: memory anywhere is memory, and so is the upper half of an x87 value without its lower half.
+  const torn = classes.some((kind, index) => kind === 'x87up' && classes[index - 1] !== 'x87');
+  return torn || classes.includes('memory') ? ['memory'] : classes;
 }
 
 function locateSysV(prototype: Prototype): Location[] {
   const stack = new StackArea();
-  let integerUsed = returnsInMemory(prototype.returns) ? 1 : 0;
+  // The caller passes the address for a result in memory as a hidden first argument.
+  let integerUsed = classify(prototype.returns)[0] === 'memory' ? 1 : 0;
   let sseUsed = 0;
   return prototype.params.map(({ type }) => {
     const classes = classify(type);
-    const integers = classes === 'memory' ? 0 : classes.filter((kind) => kind === 'integer').length;
-    const vectors = classes === 'memory' ? 0 : classes.length - integers;
+    const integers = classes.filter((kind) => kind === 'integer').length;
+    const vectors = classes.filter((kind) => kind === 'sse').length;
     // All or nothing: what does not fit whole goes to the stack and leaves the registers to later arguments.
-    if (classes === 'memory' || integerUsed + integers > 6 || sseUsed + vectors > 8) {
+    // x87 values are always there.
+    const registersOnly = integers + vectors === classes.length;
+    if (!registersOnly || integerUsed + integers > 6 || sseUsed + vectors > 8) {
       return { by: 'value', words: stack.take(type) };
     }
     const words = classes.map(
