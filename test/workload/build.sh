@@ -52,3 +52,15 @@ if stale "$out/gpu-scenarios" "$here/gpu-scenarios" "$out/lib/libcudart.so.13"; 
   link "$out/gpu-scenarios" $flags -Wl,--build-id=sha1 -Wl,-rpath,'$ORIGIN/lib' -Wl,--enable-new-dtags \
     "$here"/gpu-scenarios/*.c "$out/lib/libcudart.so.13"
 fi
+
+if stale "$out/lib/libprobe_target.so" "$here/probe-target"; then
+  # shellcheck disable=SC2086
+  link "$out/lib/libprobe_target.so" $flags $entries -shared -Wl,-soname,libprobe_target.so -Wl,--build-id=sha1 \
+    -Wl,-Bsymbolic-functions "$here/probe-target/library.c" "$here/probe-target/entries.c"
+fi
+
+if stale "$out/probe-target" "$here/probe-target" "$out/lib/libprobe_target.so"; then
+  # shellcheck disable=SC2086
+  link "$out/probe-target" $flags -Wl,--build-id=sha1 -Wl,-rpath,'$ORIGIN/lib' -Wl,--enable-new-dtags \
+    "$here/probe-target/main.c" "$out/lib/libprobe_target.so"
+fi
