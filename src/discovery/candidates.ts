@@ -1,8 +1,8 @@
 import { statfsSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Arch } from '../packs/model.js';
 import { ElfFile } from './elf.js';
 import { ElfError } from './elf-error.js';
+import { HOST_ARCH } from './host-arch.js';
 import type { LibraryFile } from './model.js';
 import { type SonameMatcher, versionInName } from './soname-glob.js';
 
@@ -23,7 +23,6 @@ export interface IgnoredLibrary {
   reason: string;
 }
 
-const HOST_ARCH: Arch = process.arch === 'arm64' ? 'arm64' : 'x64';
 const OVERLAYFS_MAGIC = 0x794c7630;
 
 /** Identity of a file as `known` sets hold it. */

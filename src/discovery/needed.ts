@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Arch } from '../packs/model.js';
 import { ElfFile } from './elf.js';
 import { ElfError } from './elf-error.js';
+import { HOST_ARCH } from './host-arch.js';
 import { resolveInRoot } from './rooted-path.js';
 import { type Environment, LOADER_DIRECTORIES, libraryPath, loaderCache } from './search-places.js';
 
@@ -200,7 +201,7 @@ class Walk {
 
 /** $ORIGIN, $LIB and $PLATFORM of ld.so(8); $LIB differs between distributions, so both forms are tried. */
 function expandTokens(path: string, origin: string): string[] {
-  const platform = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  const platform = HOST_ARCH === 'arm64' ? 'aarch64' : 'x86_64';
   const placed = path
     .replaceAll(/\$ORIGIN|\$\{ORIGIN\}/g, () => origin)
     .replaceAll(/\$PLATFORM|\$\{PLATFORM\}/g, platform);

@@ -1,3 +1,4 @@
+import { HOST_ARCH } from './host-arch.js';
 import { parseLdCache } from './ld-cache.js';
 import { listDirectory, readProc } from './procfs.js';
 import { resolveInRoot } from './rooted-path.js';
@@ -12,7 +13,7 @@ export interface SearchDirectory {
   foundBy: string;
 }
 
-const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+const MULTIARCH = HOST_ARCH === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 
 /** Directories the loader searches by default (glibc; Debian's and Red Hat's layouts). */
 export const LOADER_DIRECTORIES: readonly string[] = [
