@@ -6,7 +6,7 @@
 -- @column process - -- Command name of the process
 -- @column family - -- device, async (stream-ordered), managed, host (pinned) or array
 -- @column allocs calls -- Successful allocations
--- @column alloc_bytes bytes -- Bytes of the successful allocations, as requested
+-- @column alloc_bytes bytes -- Bytes of the successful allocations; NULL for arrays, whose size only the driver knows
 -- @column failed_allocs calls -- Allocations that returned an error (they allocate nothing)
 -- @column frees calls -- Allocations that were freed by a successful call in this capture
 -- @column freed_bytes bytes -- Bytes of the freed allocations
@@ -17,7 +17,7 @@
 -- @column peak_bytes bytes -- Most bytes live at one time
 -- @column largest_live_bytes bytes -- Size of the largest allocation not freed
 -- @column largest_live_ptr address -- Its address (or array handle)
--- @fidelity derived -- Each successful allocation is paired with the next successful free of the same address in the same process; a failed free frees nothing, and freeing NULL is no free. Memory released by cudaDeviceReset, by destroying a pool, or by the end of the process counts as live. The sizes are those requested; the driver rounds up.
+-- @fidelity derived -- Each successful allocation is paired with the next successful free of the same address in the same process; a failed free frees nothing, and freeing NULL is no free. Memory released by cudaDeviceReset, by destroying a pool, or by the end of the process counts as live. The driver rounds sizes up.
 -- @interpret live_bytes that grow from capture to capture of a steady program are a leak: alloc-leaks lists them. A caching allocator
 --   (PyTorch) holds memory on purpose. A trace that attached to a running program sees frees of what it did not see allocated.
 -- @next alloc-leaks, api-errors
@@ -70,9 +70,11 @@ lives AS (
 levels AS (
   SELECT pid, family, sum(delta) OVER (PARTITION BY pid, family ORDER BY at_ns, delta ROWS UNBOUNDED PRECEDING) AS level
   FROM (
-    SELECT pid, family, at_ns, coalesce(bytes, 0)::BIGINT AS delta FROM lives WHERE action = 'alloc'
+    SELECT pid, family, at_ns, bytes::BIGINT AS delta FROM lives WHERE action = 'alloc' AND bytes IS NOT NULL
     UNION ALL
-    SELECT pid, family, next_at_ns, -coalesce(bytes, 0)::BIGINT FROM lives WHERE action = 'alloc' AND next_action IS NOT NULL
+    SELECT pid, family, next_at_ns, -bytes::BIGINT
+    FROM lives
+    WHERE action = 'alloc' AND bytes IS NOT NULL AND next_action IS NOT NULL
   )
 ),
 peaks AS (SELECT pid, family, max(level) AS peak_bytes FROM levels GROUP BY pid, family),
@@ -101,15 +103,16 @@ SELECT
   process,
   family,
   coalesce(allocs, 0) AS allocs,
-  coalesce(alloc_bytes, 0)::BIGINT AS alloc_bytes,
+  -- A sum over nothing is 0; a sum over sizes nobody knows is NULL.
+  CASE WHEN coalesce(allocs, 0) = 0 THEN 0 ELSE alloc_bytes END::BIGINT AS alloc_bytes,
   coalesce(failed, 0) AS failed_allocs,
   coalesce(frees, 0) AS frees,
-  coalesce(freed_bytes, 0)::BIGINT AS freed_bytes,
+  CASE WHEN coalesce(frees, 0) = 0 THEN 0 ELSE freed_bytes END::BIGINT AS freed_bytes,
   coalesce(unseen_frees, 0) AS unseen_frees,
   coalesce(foreign_frees, 0) AS foreign_frees,
   coalesce(live, 0) AS live,
-  coalesce(live_bytes, 0)::BIGINT AS live_bytes,
-  coalesce(peak_bytes, 0)::BIGINT AS peak_bytes,
+  CASE WHEN coalesce(live, 0) = 0 THEN 0 ELSE live_bytes END::BIGINT AS live_bytes,
+  CASE WHEN coalesce(allocs, 0) = 0 THEN 0 ELSE peak_bytes END::BIGINT AS peak_bytes,
   largest_live_bytes,
   largest_live_ptr
 FROM balance
@@ -118,4 +121,4 @@ LEFT JOIN peaks USING (pid, family)
 LEFT JOIN (SELECT pid, any_value(comm) AS process FROM processes GROUP BY pid) USING (pid)
 -- Frees of an allocation of another family (cudaFree of managed memory) leave a group with nothing to say.
 WHERE coalesce(allocs, 0) + coalesce(foreign_frees, 0) + coalesce(failed, 0) > 0
-ORDER BY live_bytes DESC, pid, family
+ORDER BY live_bytes DESC NULLS LAST, pid, family

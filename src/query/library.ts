@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
+import { nearest } from '../packs/suggest.js';
 import { PACKAGE_ROOT } from '../paths.js';
 import { type HeaderProblem, type NamedQuery, parseHeader } from './header.js';
-import { nearest } from './suggest.js';
 
 /** Folder of the queries that ship with ingero. */
 export const QUERY_DIR = join(PACKAGE_ROOT, 'queries');

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { SCHEMA_VERSION } from '../capture/schema.js';
@@ -15,7 +16,7 @@ const DEFAULT_THREADS = 2;
 
 /** A capture opened behind the fence: it can be read, and nothing else on this host can be touched. */
 export interface OpenCapture {
-  /** Absolute path. */
+  /** Absolute path, links resolved. */
   readonly path: string;
   readonly connection: DuckDBConnection;
   readonly schemaVersion: number;
@@ -48,8 +49,10 @@ function fenceConfig(options: OpenOptions): Record<string, string> {
  */
 export async function openCapture(file: string, options: OpenOptions = {}): Promise<OpenCapture> {
   // An absolute path, so that names such as ":memory:" or "x:y" are never anything but a file.
-  const path = resolve(file);
-  checkCaptureFile(path);
+  const named = resolve(file);
+  checkCaptureFile(named);
+  // Through a link, DuckDB would look for the .wal outside what its fence lets it read.
+  const path = realpathSync(named);
   const instance = await DuckDBInstance.create(path, fenceConfig(options)).catch((cause: unknown) => {
     throw openFailure(path, cause);
   });

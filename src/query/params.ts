@@ -1,7 +1,7 @@
 import type { DuckDBPreparedStatement } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
+import { nearest } from '../packs/suggest.js';
 import { checkParam, type NamedQuery, type ParamDoc } from './header.js';
-import { nearest } from './suggest.js';
 
 /** The value of every parameter of a query, as text; undefined is NULL. */
 export type ParamValues = ReadonlyMap<ParamDoc, string | undefined>;

@@ -20,10 +20,8 @@ export interface CaptureRows {
   threads?: readonly Row[];
   clockAnchors?: readonly Row[];
   cudaEvents?: readonly Row[];
-  /** Rows of other event tables, by table. A table that is not named here does not exist in the capture. */
+  /** Rows of other event tables, by table. Such a table exists only when named. */
   events?: Readonly<Record<string, readonly Row[]>>;
-  /** Leave out cuda_events. */
-  withoutCudaEvents?: boolean;
 }
 
 const CAPTURE: Row = {
@@ -141,7 +139,7 @@ async function insert(
 export async function buildCapture(path: string, rows: CaptureRows = {}): Promise<void> {
   const schema = readCaptureSchema();
   const events: Record<string, readonly Row[]> = {
-    ...(rows.withoutCudaEvents ? {} : { cuda_events: rows.cudaEvents ?? [] }),
+    cuda_events: rows.cudaEvents ?? [],
     ...rows.events,
   };
   const complete = Object.entries(events).map(([table, list]) => ({

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -16,6 +16,8 @@ export interface Cli {
 export interface RunOptions {
   stdin?: string;
   env?: Readonly<Record<string, string>>;
+  /** User to run as (needs root). */
+  uid?: number;
 }
 
 export interface RunResult {
@@ -33,6 +35,8 @@ const DATA = ['node_modules', 'schema', 'probes', 'queries'] as const;
  */
 export async function buildCli(): Promise<Cli> {
   const root = mkdtempSync(join(tmpdir(), 'ingero-cli-'));
+  // Tests also run it as another user.
+  chmodSync(root, 0o755);
   const source = join(PACKAGE_ROOT, 'src');
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' });
   await build({
@@ -58,7 +62,10 @@ export async function buildCli(): Promise<Cli> {
 
 function run(bin: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [bin, ...args], { env: { ...process.env, ...options.env } });
+    const child = spawn(process.execPath, [bin, ...args], {
+      env: { ...process.env, ...options.env },
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
