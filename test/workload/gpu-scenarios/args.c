@@ -5,6 +5,10 @@
 
 #include "scenarios.h"
 
+// Absent from the real libcudart.so.13: called only where they exist.
+#pragma weak cudaMemPrefetchAsync_v2
+#pragma weak cudaMemPrefetchAsync_v2_ptsz
+
 static cudaError_t result;
 static unsigned int sequence;
 static bool first_column;
@@ -161,7 +165,6 @@ static void allocations(void) {
   struct cudaMemLocation here = {cudaMemLocationTypeDevice, 0};
   TWO(cudaMemPrefetchAsync, _ptsz, (managed, 10091, here, 0, stream), in_ptr("ptr", managed), in("bytes", 10091),
       in("device", 0), in_ptr("stream", stream));
-  // Absent from the real libcudart.so.13: weak, and called only where it exists.
   if (cudaMemPrefetchAsync_v2 && cudaMemPrefetchAsync_v2_ptsz) {
     ROW(cudaMemPrefetchAsync, cudaMemPrefetchAsync_v2, (managed, 10093, here, 0, stream), in_ptr("ptr", managed),
         in("bytes", 10093), in("device", 0), in_ptr("stream", stream));

@@ -16,13 +16,11 @@
 #undef API_DS
 
 // Releases before 13 call the present cudaMemPrefetchAsync by this name. The stub has both, so that a
-// probe on either can be tested; weak, because the real libcudart.so.13 has only the one.
-__attribute__((weak)) cudaError_t cudaMemPrefetchAsync_v2(const void *devPtr, size_t count,
-                                                          struct cudaMemLocation location, unsigned int flags,
-                                                          cudaStream_t stream);
-__attribute__((weak)) cudaError_t cudaMemPrefetchAsync_v2_ptsz(const void *devPtr, size_t count,
-                                                               struct cudaMemLocation location,
-                                                               unsigned int flags, cudaStream_t stream);
+// probe on either can be tested; the real libcudart.so.13 has only the one.
+cudaError_t cudaMemPrefetchAsync_v2(const void *devPtr, size_t count, struct cudaMemLocation location,
+                                    unsigned int flags, cudaStream_t stream);
+cudaError_t cudaMemPrefetchAsync_v2_ptsz(const void *devPtr, size_t count, struct cudaMemLocation location,
+                                         unsigned int flags, cudaStream_t stream);
 
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
