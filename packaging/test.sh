@@ -1,0 +1,54 @@
+#!/bin/sh
+# Sets up what the tests need and runs everything a change has to pass. With CI=true nothing that can be
+# tested here may be skipped (test/allowed-skips.txt). Usage: sh packaging/test.sh [VITEST_ARGUMENT...]
+set -eu
+cd "$(dirname "$0")/.."
+. packaging/setup.sh
+
+step() { printf '\n== %s\n' "$*"; }
+
+# need PROGRAM PACKAGE: installs the package when the program is missing; tests that need it are skipped otherwise.
+need() {
+  have "$1" || apt_install "$2" && return 0
+  echo "No $1 (package $2)." >&2
+  [ "${CI:-}" != true ]
+}
+
+if ! node_here; then
+  echo "The tests need Node.js $NODE_MAJOR or newer and npm; found: $(node --version 2>/dev/null || echo none)." >&2
+  exit 3
+fi
+
+step 'System packages'
+libbpf_here || apt_install libbpf1 || [ "${CI:-}" != true ]
+need cc gcc
+[ -e /usr/include/stdlib.h ] || apt_install libc6-dev
+need strip binutils
+need clang clang
+need clang-14 clang-14
+need llvm-strip-14 llvm-14
+[ -e /usr/include/bpf/bpf_helpers.h ] || apt_install libbpf-dev || [ "${CI:-}" != true ]
+need strace strace
+need setpriv util-linux
+
+step 'npm packages'
+npm_packages
+
+step 'Types'
+npm run --silent typecheck
+step 'Lint and format'
+npm run --silent lint
+step 'Command manifest'
+npm run --silent manifest:check
+step 'BPF object'
+sh packaging/check-bpf.sh
+step 'Workload'
+sh test/workload/build.sh
+
+step 'Tests'
+mkdir -p build
+status=0
+npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@" || status=$?
+# Vitest's own closing lines differ by version and terminal; this one does not.
+node packaging/test-report.mjs build/test-report.json || status=1
+exit "$status"
