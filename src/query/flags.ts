@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { EXIT, IngeroError } from '../errors.js';
 import { FORMATS, type FormatName } from './format.js';
 import { DEFAULT_MEMORY_LIMIT } from './open.js';
 
@@ -10,18 +11,24 @@ export function parseDuration(text: string): number | undefined {
   return parts === null ? undefined : Number(parts[1]) * (SECONDS[parts[2] ?? 's'] ?? 1) * 1000;
 }
 
+function usage(message: string, expected: string): IngeroError {
+  return new IngeroError(message, { code: 'usage', exitCode: EXIT.usage, expected });
+}
+
 const duration = Flags.custom<number>({
   parse: async (text) => {
     const ms = parseDuration(text);
-    if (ms === undefined) throw new Error(`"${text}" is not a duration such as 30s, 500ms or 5m`);
+    if (ms === undefined)
+      throw usage(`${JSON.stringify(text)} is not a duration.`, 'such as 30s, 500ms or 5m');
     return ms;
   },
 });
 
 const memory = Flags.custom<string>({
   parse: async (text) => {
-    if (!/^[1-9]\d*(\.\d+)?\s*[KMGT]i?B$/.test(text))
-      throw new Error(`"${text}" is not a size such as 512MB or 4GiB`);
+    if (!/^[1-9]\d*(\.\d+)?\s*[KMGT]i?B$/.test(text)) {
+      throw usage(`${JSON.stringify(text)} is not a size.`, 'such as 512MB or 4GiB');
+    }
     return text;
   },
 });
