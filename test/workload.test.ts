@@ -48,6 +48,7 @@ interface Truth {
   free_after?: number;
   stall?: { ms: number; took_ns: number };
   nested?: { parent: string; child: string; calls: number }[];
+  once?: { parent: string; children: string[] }[];
   threads?: Caller[] | number;
   children?: Caller[];
   unwound?: Record<string, number>;
@@ -364,6 +365,7 @@ describe('gpu-scenarios', () => {
     const truth = truthOf(['nested', '4'], { STUB_CUDA_FAST: '1' });
     for (const { parent, calls } of truth.nested ?? []) expect(truth.ops[parent]?.calls, parent).toBe(calls);
     expect(truth.nested?.length).toBeGreaterThan(10);
+    expect(truth.once?.flatMap((one) => one.children)).toContain('cuInit');
   });
 
   it('longjmp and threadexit: calls left without a return', () => {
@@ -411,6 +413,16 @@ describe('gpu-scenarios', () => {
     expect(runtimeSymbols.filter((name) => !called.has(name))).toEqual(['__cudaRegisterFunction']);
     for (const row of rows)
       for (const value of Object.values(row.columns)) expect(value, row.symbol).not.toBeNull();
+  });
+
+  it('exists with the runtime linked in', () => {
+    const lines = output<ArgsRow>('gpu-scenarios-static', ['args']);
+    expect(lines.filter((row) => row.return_code > 0)).toEqual([]);
+    expect(dynamicSection('gpu-scenarios-static')).not.toContain('libcudart');
+    const symbols = (...options: string[]) =>
+      execFileSync('nm', [...options, join(built, 'gpu-scenarios-static')], { encoding: 'utf8' });
+    expect(symbols('--defined-only')).toMatch(/ T cudaMalloc$/m);
+    expect(symbols('-D', '--defined-only')).not.toContain('cudaMalloc');
   });
 
   it('storm: fast, and counted', () => {

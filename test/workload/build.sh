@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../build/workload}
 mkdir -p "$out/lib"
 out=$(cd "$out" && pwd)
-cc=${CC:-cc}
+cc=${CC:-$(command -v cc || command -v gcc)}
 
 flags="-std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -I$here/include"
 # Entries have to begin as those of the real libraries do: with a push, not with endbr64, and with nothing
@@ -51,6 +51,13 @@ if stale "$out/gpu-scenarios" "$here/gpu-scenarios" "$out/lib/libcudart.so.13"; 
   # shellcheck disable=SC2086
   link "$out/gpu-scenarios" $flags -Wl,--build-id=sha1 -Wl,-rpath,'$ORIGIN/lib' -Wl,--enable-new-dtags \
     "$here"/gpu-scenarios/*.c "$out/lib/libcudart.so.13"
+fi
+
+# The same program with the runtime linked in, as nvcc does by default: its functions are in .symtab only.
+if stale "$out/gpu-scenarios-static" "$here/gpu-scenarios" "$here/cudart"; then
+  # shellcheck disable=SC2086
+  link "$out/gpu-scenarios-static" $flags $entries -Wl,--build-id=sha1 -Wl,-rpath,'$ORIGIN/lib' \
+    -Wl,--enable-new-dtags "$here"/gpu-scenarios/*.c "$here"/cudart/*.c -ldl
 fi
 
 if stale "$out/lib/libprobe_target.so" "$here/probe-target"; then
