@@ -1,0 +1,29 @@
+/**
+ * Entry of the released bundle. What can be answered without oclif is answered before it is loaded: that is
+ * half of the start-up time.
+ */
+import { arch, version as nodeVersion, platform } from 'node:process';
+import { ingeroVersion } from '../../src/paths.js';
+
+restoreNodeEnvironment();
+
+const [only, ...rest] = process.argv.slice(2);
+if (only === '--version' && rest.length === 0) {
+  // As oclif prints it.
+  console.log(`ingero/${ingeroVersion()} ${platform}-${arch} node-${nodeVersion}`);
+} else {
+  const { runCli } = await import('./cli.js');
+  await runCli();
+}
+
+/**
+ * The launcher hides NODE_OPTIONS and NODE_PATH from ingero's own Node.js, which has started by now; a program
+ * that `trace` starts gets them as the user set them.
+ */
+function restoreNodeEnvironment(): void {
+  for (const name of ['NODE_OPTIONS', 'NODE_PATH']) {
+    const kept = process.env[`INGERO_KEPT_${name}`];
+    delete process.env[`INGERO_KEPT_${name}`];
+    if (kept !== undefined) process.env[name] = kept;
+  }
+}
