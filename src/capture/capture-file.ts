@@ -1,4 +1,12 @@
-import { type DuckDBConnection, DuckDBInstance, type DuckDBValue, listValue } from '@duckdb/node-api';
+import {
+  type DuckDBConnection,
+  DuckDBInstance,
+  type DuckDBType,
+  type DuckDBValue,
+  LIST,
+  listValue,
+  VARCHAR,
+} from '@duckdb/node-api';
 import { planDdl, type EventTablePlan } from './ddl.js';
 import type { CaptureSchema, ColumnSpec } from './schema.js';
 
@@ -58,20 +66,24 @@ export class CaptureFile {
     const tuple = `(${columns.map((column) => placeholder(column)).join(', ')})`;
     for (let from = 0; from < rows.length; from += batch) {
       const part = rows.slice(from, from + batch);
-      await this.connection.run(
-        `INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`,
-        part.flatMap((row) => columns.map((column) => toDuckDb(row[column.name] ?? null))),
-      );
+      const values = part.flatMap((row) => columns.map((column) => row[column.name] ?? null));
+      await this.#run(`INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`, values);
     }
   }
 
   /** Sets columns of the one row of `capture`. */
   async updateCapture(row: Row): Promise<void> {
     const columns = (this.#schema.tables.capture?.columns ?? []).filter((column) => column.name in row);
-    await this.connection.run(
+    await this.#run(
       `UPDATE capture SET ${columns.map((column) => `${column.name} = ${placeholder(column)}`).join(', ')}`,
-      columns.map((column) => toDuckDb(row[column.name] ?? null)),
+      columns.map((column) => row[column.name] ?? null),
     );
+  }
+
+  async #run(sql: string, values: readonly CellValue[]): Promise<void> {
+    // Only a list needs its type said: an empty one has none to go by. The others are left out.
+    const types = values.map((value) => (Array.isArray(value) ? LIST(VARCHAR) : undefined));
+    await this.connection.run(sql, values.map(toDuckDb), types as DuckDBType[]);
   }
 
   /** Rows in the file per probe id, over all event tables. */

@@ -28,14 +28,16 @@ export class ColumnBuffer implements ColumnBytes {
   readonly width: number;
   readonly data: ArrayBuffer;
   readonly validity: ArrayBuffer | null;
-  readonly #values: Uint8Array | Uint16Array | Uint32Array;
+  /** The values: one element per row, or two 32-bit words, low first, in an 8-byte column. */
+  readonly values: Uint8Array | Uint16Array | Uint32Array;
+  /** The validity bits, 32 rows a word. */
   readonly #valid: Uint32Array | null;
 
   constructor(width: number, nullable: boolean) {
     this.width = width;
     this.data = new ArrayBuffer(CHUNK_ROWS * width);
     this.validity = nullable ? new ArrayBuffer(CHUNK_ROWS / 8) : null;
-    this.#values =
+    this.values =
       width === 1 ? new Uint8Array(this.data) : width === 2 ? new Uint16Array(this.data) : new Uint32Array(this.data);
     this.#valid = this.validity === null ? null : new Uint32Array(this.validity);
   }
@@ -44,20 +46,20 @@ export class ColumnBuffer implements ColumnBytes {
   set(row: number, value: number): void {
     if (this.width === 8) this.set64(row, value, 0);
     else {
-      this.#values[row] = value;
-      if (this.#valid !== null) this.#mark(row);
+      this.values[row] = value;
+      this.markValid(row);
     }
   }
 
   /** Sets a 64-bit value given as two words; a narrower column takes the low bits. */
   set64(row: number, low: number, high: number): void {
     if (this.width === 8) {
-      this.#values[row * 2] = low;
-      this.#values[row * 2 + 1] = high;
+      this.values[row * 2] = low;
+      this.values[row * 2 + 1] = high;
     } else {
-      this.#values[row] = low;
+      this.values[row] = low;
     }
-    if (this.#valid !== null) this.#mark(row);
+    this.markValid(row);
   }
 
   /** Every row is NULL until it is set. */
@@ -65,8 +67,10 @@ export class ColumnBuffer implements ColumnBytes {
     this.#valid?.fill(0);
   }
 
-  #mark(row: number): void {
-    const valid = this.#valid as Uint32Array;
+  /** Makes a value that was written to `values` directly count; columns without NULLs need it not. */
+  markValid(row: number): void {
+    const valid = this.#valid;
+    if (valid === null) return;
     const word = row >>> 5;
     valid[word] = (valid[word] as number) | (1 << (row & 31));
   }

@@ -8,15 +8,14 @@ import { type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-d
 import { Interner } from './interner.js';
 import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
 
-/** Most key words: head, return value (2), 12 slots (24). */
+/** Most key words: head, process, return value (2), 12 slots (24). */
 const MAX_KEY_WORDS = 32;
-/** Order of the `status` ENUM in the schema. */
-const ROW_STATUS = { ok: 0, error: 1, in_flight: 2, thread_exited: 3, unwound: 4, entry: 5 } as const;
-const STATUS_OF_RECORD: Readonly<Record<number, number>> = {
-  [STATUS.inFlight]: ROW_STATUS.in_flight,
-  [STATUS.threadExited]: ROW_STATUS.thread_exited,
-  [STATUS.unwound]: ROW_STATUS.unwound,
-  [STATUS.entry]: ROW_STATUS.entry,
+/** Names of `enum call_status` in the `status` column; a returned call is `ok` or `error`. */
+const STATUS_NAMES: Readonly<Record<number, string>> = {
+  [STATUS.inFlight]: 'in_flight',
+  [STATUS.threadExited]: 'thread_exited',
+  [STATUS.unwound]: 'unwound',
+  [STATUS.entry]: 'entry',
 };
 
 /** A captured column of one probe, resolved to the buffer it fills. */
@@ -34,6 +33,7 @@ interface Decoder {
   id: number;
   op: number;
   layer: number;
+  /** Whether a value other than 0 is an error. */
   checked: boolean;
   returnBits: number;
   returnSigned: boolean;
@@ -60,16 +60,9 @@ export class EventTable {
   readonly #rowArgsId: ColumnBuffer;
   readonly #start: ColumnBuffer;
   readonly #duration: ColumnBuffer;
-  readonly #op: ColumnBuffer;
-  readonly #status: ColumnBuffer;
-  readonly #pid: ColumnBuffer;
   readonly #tid: ColumnBuffer;
   readonly #callId: ColumnBuffer;
   readonly #parentId: ColumnBuffer;
-  readonly #error: ColumnBuffer;
-  readonly #layer: ColumnBuffer;
-  readonly #returnCode: ColumnBuffer;
-  readonly #probeId: ColumnBuffer;
   readonly #interner = new Interner(MAX_KEY_WORDS);
   readonly #decoders: Decoder[] = [];
   /** Added to kernel times to get wall-clock times, as two words. */
@@ -109,16 +102,9 @@ export class EventTable {
     const buffer = (name: string): ColumnBuffer => this.#column(name).buffer;
     this.#start = buffer('start_time');
     this.#duration = buffer('duration_ns');
-    this.#op = buffer('op');
-    this.#status = buffer('status');
-    this.#pid = buffer('pid');
     this.#tid = buffer('tid');
     this.#callId = buffer('call_id');
     this.#parentId = buffer('parent_id');
-    this.#error = buffer('error');
-    this.#layer = buffer('layer');
-    this.#returnCode = buffer('return_code');
-    this.#probeId = buffer('probe_id');
   }
 
   /** Opens the appenders of a table that planDdl created. `wallOffsetNs`: wall clock minus monotonic clock. */
@@ -158,47 +144,59 @@ export class EventTable {
     return this.#decoders[probeId]?.totals;
   }
 
-  /** Appends the call record that starts at word `at`. Throws what DuckDB throws when the disk is full. */
+  /**
+   * Appends the call record that starts at word `at`. Throws what DuckDB throws when the disk is full.
+   * This is the hot path: it writes to the columns' arrays directly.
+   */
   append(words: Uint32Array, at: number): void {
     const head = words[at] as number;
     const decoder = this.#decoders[head >>> 16] as Decoder;
-    const recordStatus = (head >>> 8) & 0xff;
-    const returned = recordStatus === STATUS.returned;
+    const status = (head >>> 8) & 0xff;
+    const returned = status === STATUS.returned;
     const returnLow = words[at + CALL.returnValue] as number;
     const returnHigh = decoder.returnBits === 32 ? 0 : (words[at + CALL.returnValue + 1] as number);
     const row = this.#rows;
+    const wide = row * 2;
 
-    const start = words[at + CALL.start] as number;
-    const low = (start + this.#offsetLow) >>> 0;
-    this.#start.set64(row, low, (words[at + CALL.start + 1] as number) + this.#offsetHigh + (low < start ? 1 : 0));
+    const startLow = words[at + CALL.start] as number;
+    const low = (startLow + this.#offsetLow) >>> 0;
+    const start = this.#start.values;
+    start[wide] = low;
+    start[wide + 1] = (words[at + CALL.start + 1] as number) + this.#offsetHigh + (low < startLow ? 1 : 0);
     const totals = decoder.totals;
     totals.rows++;
     if (returned) {
       const durationLow = words[at + CALL.duration] as number;
       const durationHigh = words[at + CALL.duration + 1] as number;
-      this.#duration.set64(row, durationLow, durationHigh);
+      const duration = this.#duration.values;
+      duration[wide] = durationLow;
+      duration[wide + 1] = durationHigh;
+      this.#duration.markValid(row);
       totals.latency.add(durationLow, durationHigh);
-      const failed = decoder.checked && (returnLow | returnHigh) !== 0;
-      if (failed) totals.errors++;
-      this.#status.set(row, failed ? ROW_STATUS.error : ROW_STATUS.ok);
-    } else {
-      this.#status.set(row, STATUS_OF_RECORD[recordStatus] as number);
+      if (decoder.checked && (returnLow | returnHigh) !== 0) totals.errors++;
     }
-    this.#op.set(row, decoder.op);
-    this.#pid.set(row, words[at + CALL.pid] as number);
-    this.#tid.set(row, words[at + CALL.tid] as number);
-    this.#callId.set64(row, words[at + CALL.callId] as number, words[at + CALL.callId + 1] as number);
+    this.#tid.values[row] = words[at + CALL.tid] as number;
+    const callId = this.#callId.values;
+    callId[wide] = words[at + CALL.callId] as number;
+    callId[wide + 1] = words[at + CALL.callId + 1] as number;
     const parentLow = words[at + CALL.parentId] as number;
     const parentHigh = words[at + CALL.parentId + 1] as number;
-    if ((parentLow | parentHigh) !== 0) this.#parentId.set64(row, parentLow, parentHigh);
-    for (const target of decoder.inRow) this.#fill(target, row, words, at);
+    if ((parentLow | parentHigh) !== 0) {
+      const parentId = this.#parentId.values;
+      parentId[wide] = parentLow;
+      parentId[wide + 1] = parentHigh;
+      this.#parentId.markValid(row);
+    }
+    const targets = decoder.inRow;
+    for (let i = 0; i < targets.length; i++) this.#fill(targets[i] as Target, row, words, at);
 
     const key = this.#interner.key;
     const missing = (words[at + CALL.missing] as number) & 0xfff;
-    key[0] = decoder.id | (missing << 12) | (returned ? 1 << 28 : 0);
-    key[1] = returned ? returnLow : 0;
-    key[2] = returned ? returnHigh : 0;
-    let length = 3;
+    key[0] = decoder.id | (missing << 12) | (status << 24);
+    key[1] = words[at + CALL.pid] as number;
+    key[2] = returned ? returnLow : 0;
+    key[3] = returned ? returnHigh : 0;
+    let length = 4;
     const slots = decoder.keySlots;
     for (let i = 0; i < slots.length; i++) {
       const slot = at + CALL.slots + (slots[i] as number) * 2;
@@ -208,9 +206,9 @@ export class EventTable {
     let argsId = this.#interner.intern(length);
     if (argsId < 0) {
       argsId = -1 - argsId;
-      this.#appendArgs(argsId, decoder, returned, returnLow, returnHigh, words, at);
+      this.#appendArgs(argsId, decoder, returnLow, returnHigh, words, at);
     }
-    this.#rowArgsId.set(row, argsId);
+    this.#rowArgsId.values[row] = argsId;
 
     this.#rows = row + 1;
     if (this.#rows === CHUNK_ROWS) this.#appendRows();
@@ -269,26 +267,36 @@ export class EventTable {
   #appendArgs(
     argsId: number,
     decoder: Decoder,
-    returned: boolean,
     returnLow: number,
     returnHigh: number,
     words: Uint32Array,
     at: number,
   ): void {
     const row = this.#args;
+    const recordStatus = ((words[at] as number) >>> 8) & 0xff;
+    const returned = recordStatus === STATUS.returned;
+    const failed = returned && decoder.checked && (returnLow | returnHigh) !== 0;
     this.#argsId.set(row, argsId);
-    this.#layer.set(row, decoder.layer);
-    this.#probeId.set(row, decoder.id);
+    this.#setName('status', row, STATUS_NAMES[recordStatus] ?? (failed ? 'error' : 'ok'));
+    this.#column('op').buffer.set(row, decoder.op);
+    this.#column('layer').buffer.set(row, decoder.layer);
+    this.#column('pid').buffer.set(row, words[at + CALL.pid] as number);
+    this.#column('probe_id').buffer.set(row, decoder.id);
     if (returned && decoder.returnBits !== 0) {
       const raw = (BigInt(returnHigh) << 32n) | BigInt(returnLow);
       const code = decoder.returnSigned ? BigInt.asIntN(decoder.returnBits, raw) : raw;
-      set(this.#returnCode, row, code);
+      set(this.#column('return_code').buffer, row, code);
       const error = code === 0n ? undefined : decoder.errors.get(code);
-      if (error !== undefined) this.#error.set(row, error);
+      if (error !== undefined) this.#column('error').buffer.set(row, error);
     }
     for (const target of decoder.interned) this.#fill(target, row, words, at);
     this.#args = row + 1;
     if (this.#args === CHUNK_ROWS) this.#appendArgsChunk();
+  }
+
+  #setName(column: string, row: number, name: string): void {
+    const { buffer, names } = this.#column(column);
+    buffer.set(row, names.indexOf(name));
   }
 
   #appendRows(): void {

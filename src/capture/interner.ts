@@ -1,6 +1,8 @@
 /** Words the arena may hold before the table starts afresh (16 Mi words, 64 MiB). */
 const MAX_ARENA_WORDS = 1 << 24;
 
+const FIRST_SLOTS = 1 << 12;
+
 /**
  * Numbers distinct sequences of 32-bit words: equal sequences get the same number. When its memory is full
  * it forgets and starts a new generation; a sequence seen again then gets a second number, which costs space
@@ -12,8 +14,9 @@ export class Interner {
   readonly #maxArena: number;
   #next = 0;
   #count = 0;
-  #slots = new Int32Array(1 << 12);
-  /** Entries: hash, length, id, then the words. Offset 0 is unused so that 0 means an empty slot. */
+  /** Open addressing: hash and arena offset of each entry; offset 0 means free. */
+  #slots = new Int32Array(2 * FIRST_SLOTS);
+  /** Entries: length, number, then the words. Offset 0 is unused. */
   #arena = new Uint32Array(1 << 14);
   #used = 1;
 
@@ -30,61 +33,62 @@ export class Interner {
       hash = Math.imul(hash ^ (key[i] as number), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
-    hash >>>= 0;
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
+    const slots = this.#slots;
+    const mask = slots.length - 2;
+    let slot = (hash << 1) & mask;
     for (;;) {
-      const entry = this.#slots[slot] as number;
+      const entry = slots[slot + 1] as number;
       if (entry === 0) break;
-      if (this.#matches(entry, hash, length)) return this.#arena[entry + 2] as number;
-      slot = (slot + 1) & mask;
+      if (slots[slot] === hash && this.#matches(entry, length)) return this.#arena[entry + 1] as number;
+      slot = (slot + 2) & mask;
     }
     return -1 - this.#insert(slot, hash, length);
   }
 
-  #matches(entry: number, hash: number, length: number): boolean {
+  #matches(entry: number, length: number): boolean {
     const arena = this.#arena;
-    if (arena[entry] !== hash || arena[entry + 1] !== length) return false;
-    for (let i = 0; i < length; i++) if (arena[entry + 3 + i] !== this.key[i]) return false;
+    const key = this.key;
+    if (arena[entry] !== length) return false;
+    for (let i = 0; i < length; i++) if (arena[entry + 2 + i] !== key[i]) return false;
     return true;
   }
 
   #insert(freeSlot: number, hash: number, length: number): number {
     let slot = freeSlot;
-    if (this.#used + 3 + length > this.#maxArena) {
-      this.#slots = new Int32Array(1 << 12);
+    const need = this.#used + 2 + length;
+    if (need > this.#maxArena) {
+      this.#slots = new Int32Array(2 * FIRST_SLOTS);
       this.#used = 1;
       this.#count = 0;
-      slot = hash & (this.#slots.length - 1);
-    }
-    if (this.#used + 3 + length > this.#arena.length) {
+      slot = (hash << 1) & (this.#slots.length - 2);
+    } else if (need > this.#arena.length) {
       const larger = new Uint32Array(Math.min(this.#maxArena, this.#arena.length * 2));
       larger.set(this.#arena);
       this.#arena = larger;
     }
     const entry = this.#used;
-    const arena = this.#arena;
     const id = this.#next++;
-    arena[entry] = hash;
-    arena[entry + 1] = length;
-    arena[entry + 2] = id;
-    arena.set(this.key.subarray(0, length), entry + 3);
-    this.#used += 3 + length;
-    this.#slots[slot] = entry;
+    this.#arena[entry] = length;
+    this.#arena[entry + 1] = id;
+    this.#arena.set(this.key.subarray(0, length), entry + 2);
+    this.#used += 2 + length;
+    this.#slots[slot] = hash;
+    this.#slots[slot + 1] = entry;
     this.#count++;
-    if (this.#count * 2 > this.#slots.length) this.#grow();
+    if (this.#count * 4 > this.#slots.length) this.#grow();
     return id;
   }
 
   #grow(): void {
     const old = this.#slots;
     const slots = new Int32Array(old.length * 2);
-    const mask = slots.length - 1;
-    for (const entry of old) {
-      if (entry === 0) continue;
-      let slot = (this.#arena[entry] as number) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = entry;
+    const mask = slots.length - 2;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from + 1] === 0) continue;
+      let slot = ((old[from] as number) << 1) & mask;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = old[from] as number;
+      slots[slot + 1] = old[from + 1] as number;
     }
     this.#slots = slots;
   }

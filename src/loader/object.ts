@@ -158,6 +158,11 @@ export class BpfObject {
     return this.libbpf.bpf_map__fd(map);
   }
 
+  /** Descriptor of the array of rings, for programs that emit into the same ones. */
+  get ringsFd(): number {
+    return this.#mapFd('rings');
+  }
+
   /** Tells the kernel what to gather at probe `id`. Do this before attaching it. */
   setProbe(id: number, probe: Parameters<typeof encodeProbe>[0]): void {
     this.#update('probes', u32(id), encodeProbe(probe));
@@ -240,7 +245,8 @@ function bpfCallError(what: string, text: string): IngeroError {
 }
 
 function loadError(errno: { code: number; text: string }, log: readonly string[]): IngeroError {
-  const said = log.filter((line) => !/^\s*$/.test(line)).slice(-12);
+  // The verifier's log has thousands of lines; the reason stands in the last ones.
+  const said = log.flatMap((message) => message.split('\n')).filter((line) => line.trim() !== '').slice(-12);
   return new IngeroError(
     `The kernel refused the BPF object: ${errno.text}.${said.length === 0 ? '' : `\n${said.join('\n')}`}`,
     {

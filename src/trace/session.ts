@@ -8,7 +8,7 @@ import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
 import type { EndReason, FromRecorder, OpSummary, RecorderResult } from '../capture/recorder-protocol.js';
 import { readCaptureSchema } from '../capture/schema.js';
-import { fileKey, findLibraries, type LibraryFile, rescanProcesses } from '../discovery/index.js';
+import { findLibraries, type LibraryFile, rescanProcesses } from '../discovery/index.js';
 import { sonameMatcher } from '../discovery/soname-glob.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
@@ -196,7 +196,7 @@ export class TraceSession {
 
   #findLibraries(): LibraryFile[] {
     const { target } = this.#options;
-    const { files, searched } = findLibraries({
+    const { files, searched, known } = findLibraries({
       sonames: this.#sonames,
       ...(target.kind === 'all' || target.kind === 'command' ? {} : { pids: this.#pids ?? [] }),
       ...(target.kind === 'command'
@@ -204,7 +204,7 @@ export class TraceSession {
         : {}),
     });
     this.#searched.push(...searched);
-    for (const file of files) this.#known.add(fileKey(file));
+    for (const key of known) this.#known.add(key);
     return files;
   }
 
