@@ -69,7 +69,10 @@ if [ -e run.duckdb ]; then
   mv run.duckdb "$kept"
   echo "run.duckdb exists already; kept as $kept"
 fi
-# The workload says what it did; what the capture says is what counts here.
+# The workload prints its own account of what it called, as JSON; here it would hide what ingero says.
 show 'ingero trace --out run.duckdb -- build/workload/gpu-scenarios all'
-node bin/ingero.js trace --out run.duckdb -- build/workload/gpu-scenarios all
+status=0
+node bin/ingero.js trace --out run.duckdb -- build/workload/gpu-scenarios all >build/trace.txt || status=$?
+grep -v '^{' build/trace.txt || true
+[ "$status" = 0 ] || exit "$status"
 ask run.duckdb
