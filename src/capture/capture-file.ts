@@ -7,7 +7,7 @@ import {
   listValue,
   VARCHAR,
 } from '@duckdb/node-api';
-import { planDdl, type EventTablePlan } from './ddl.js';
+import { type EventTablePlan, planDdl } from './ddl.js';
 import type { CaptureSchema, ColumnSpec } from './schema.js';
 
 /** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
@@ -90,7 +90,9 @@ export class CaptureFile {
   async rowsPerProbe(tables: readonly string[]): Promise<Map<number, number>> {
     const counts = new Map<number, number>();
     for (const table of tables) {
-      const result = await this.connection.runAndReadAll(`SELECT probe_id, count(*) FROM ${table} GROUP BY probe_id`);
+      const result = await this.connection.runAndReadAll(
+        `SELECT probe_id, count(*) FROM ${table} GROUP BY probe_id`,
+      );
       for (const [probeId, count] of result.getRows()) counts.set(Number(probeId), Number(count));
     }
     return counts;

@@ -38,7 +38,11 @@ export class ColumnBuffer implements ColumnBytes {
     this.data = new ArrayBuffer(CHUNK_ROWS * width);
     this.validity = nullable ? new ArrayBuffer(CHUNK_ROWS / 8) : null;
     this.values =
-      width === 1 ? new Uint8Array(this.data) : width === 2 ? new Uint16Array(this.data) : new Uint32Array(this.data);
+      width === 1
+        ? new Uint8Array(this.data)
+        : width === 2
+          ? new Uint16Array(this.data)
+          : new Uint32Array(this.data);
     this.#valid = this.validity === null ? null : new Uint32Array(this.validity);
   }
 

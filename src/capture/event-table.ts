@@ -53,7 +53,10 @@ export class EventTable {
   readonly table: string;
   readonly #rowAppender: ChunkAppender;
   readonly #argsAppender: ChunkAppender;
-  readonly #columns: ReadonlyMap<string, { spec: ColumnSpec; buffer: ColumnBuffer; names: readonly string[] }>;
+  readonly #columns: ReadonlyMap<
+    string,
+    { spec: ColumnSpec; buffer: ColumnBuffer; names: readonly string[] }
+  >;
   readonly #rowBuffers: readonly ColumnBuffer[];
   readonly #argsBuffers: readonly ColumnBuffer[];
   readonly #argsId: ColumnBuffer;
@@ -134,7 +137,9 @@ export class EventTable {
       errors: nameIndex(decoding.results ?? {}, this.#column('error').names),
       inRow: targets.filter(({ value }) => inRow(this.#column(value.column).spec)),
       interned,
-      keySlots: Uint8Array.from(Array.from({ length: 16 }, (_, slot) => slot).filter((slot) => keyMask & (1 << slot))),
+      keySlots: Uint8Array.from(
+        Array.from({ length: 16 }, (_, slot) => slot).filter((slot) => keyMask & (1 << slot)),
+      ),
       totals: new ProbeTotals(),
     };
   }
@@ -238,7 +243,10 @@ export class EventTable {
     const column = this.#column(value.column);
     const [field] = value.fields;
     const isPlain =
-      value.fields.length === 1 && value.unless === undefined && value.enum === undefined && field?.size === 8;
+      value.fields.length === 1 &&
+      value.unless === undefined &&
+      value.enum === undefined &&
+      field?.size === 8;
     return {
       value,
       buffer: column.buffer,

@@ -12,7 +12,9 @@ export class LatencyHistogram {
     const value = high === 0 ? low : 0xffffffff;
     const exponent = 31 - Math.clz32(value | 1);
     const bucket =
-      exponent < SUB_BITS ? value : (exponent - SUB_BITS + 1) * SUB + ((value >>> (exponent - SUB_BITS)) & (SUB - 1));
+      exponent < SUB_BITS
+        ? value
+        : (exponent - SUB_BITS + 1) * SUB + ((value >>> (exponent - SUB_BITS)) & (SUB - 1));
     this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
   }
 

@@ -1,8 +1,10 @@
 /** Messages between the tracer (main thread) and the recorder (worker thread). */
+import type { ProcessInfo } from '../discovery/processes.js';
 import type { Counters } from '../loader/layout.js';
 import type { Row } from './capture-file.js';
 import type { EventTablePlan } from './ddl.js';
 import type { ProbeDecoding } from './event-decoder.js';
+import type { CaptureSchema } from './schema.js';
 
 /** How a capture ended; the `end_reason` names of the schema, `cut-off` aside. */
 export type EndReason = 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed';
@@ -11,6 +13,7 @@ export type EndReason = 'duration' | 'interrupted' | 'terminated' | 'target-exit
 export interface RecorderStart {
   path: string;
   rings: readonly { fd: number; bytes: number }[];
+  schema: CaptureSchema;
   events: readonly EventTablePlan[];
   /** Wall clock minus monotonic clock, ns. */
   wallOffsetNs: bigint;
@@ -22,11 +25,21 @@ export interface RecorderStart {
 }
 
 export type ToRecorder =
-  | { type: 'probes'; libraries: readonly Row[]; probes: readonly Row[]; decodings: readonly ProbeDecoding[] }
+  /** How to read the records of probes that are about to be attached. */
+  | { type: 'decodings'; decodings: readonly ProbeDecoding[] }
+  /** What became of attaching: rows of `libraries` and `probes`. */
+  | { type: 'probes'; libraries: readonly Row[]; probes: readonly Row[] }
+  /** A process described while it certainly lives. */
+  | { type: 'process'; info: ProcessInfo }
   | { type: 'capture'; row: Row }
   | { type: 'anchor'; row: Row }
   | { type: 'summary' }
-  | { type: 'finish'; endReason: EndReason; endDetail: string | null; counters: readonly (readonly [number, Counters])[] };
+  | {
+      type: 'finish';
+      endReason: EndReason;
+      endDetail: string | null;
+      counters: readonly (readonly [number, Counters])[];
+    };
 
 /** Totals of one operation, for the live summary. */
 export interface OpSummary {

@@ -22,7 +22,6 @@ import type {
   RecorderStart,
   ToRecorder,
 } from './recorder-protocol.js';
-import { readCaptureSchema } from './schema.js';
 
 /** Rows are committed at least this often; a cut-off recorder loses no more than this. */
 const FLUSH_INTERVAL_MS = 400;
@@ -39,8 +38,8 @@ class Recorder {
   readonly #tables = new Map<string, EventTable>();
   readonly #tableOfProbe: EventTable[] = [];
   readonly #decodings = new Map<number, ProbeDecoding>();
-  readonly #schema = readCaptureSchema();
   readonly #knownPids = new Set<number>();
+  readonly #described = new Map<number, ProcessInfo>();
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
   #file!: CaptureFile;
@@ -59,13 +58,13 @@ class Recorder {
 
   async open(): Promise<void> {
     const checkpoint = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
-    this.#file = await CaptureFile.open(this.#start.path, this.#schema, checkpoint);
+    this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, checkpoint);
     await this.#file.create(this.#start.events);
     await this.#file.insert('capture', [this.#start.capture]);
     await this.#file.insert('packs', this.#start.packs);
     await this.#file.insert('schema_migrations', [
       {
-        version: this.#schema.version,
+        version: this.#start.schema.version,
         applied_at: this.#start.capture.started_at ?? null,
         ingero_version: this.#start.capture.ingero_version ?? null,
       },
@@ -73,7 +72,7 @@ class Recorder {
     for (const plan of this.#start.events) {
       this.#tables.set(
         plan.table,
-        await EventTable.open(this.#file.connection, this.#schema, plan, this.#start.wallOffsetNs),
+        await EventTable.open(this.#file.connection, this.#start.schema, plan, this.#start.wallOffsetNs),
       );
     }
     this.#schedule(0);
@@ -81,13 +80,18 @@ class Recorder {
 
   handle(message: ToRecorder): void {
     switch (message.type) {
-      case 'probes':
+      case 'decodings':
         for (const decoding of message.decodings) {
           const table = this.#tables.get(decoding.table) as EventTable;
           table.addProbe(decoding);
           this.#tableOfProbe[decoding.probeId] = table;
           this.#decodings.set(decoding.probeId, decoding);
         }
+        break;
+      case 'process':
+        this.#described.set(message.info.pid, message.info);
+        break;
+      case 'probes':
         this.#write(async () => {
           await this.#file.insert('libraries', message.libraries);
           await this.#file.insert('probes', message.probes);
@@ -100,7 +104,12 @@ class Recorder {
         this.#write(() => this.#file.insert('clock_anchors', [message.row]));
         break;
       case 'summary':
-        send({ type: 'summary', ops: this.#summary(), rows: this.#rowsAppended(), ringHighWater: this.#highWater() });
+        send({
+          type: 'summary',
+          ops: this.#summary(),
+          rows: this.#rowsAppended(),
+          ringHighWater: this.#highWater(),
+        });
         break;
       case 'finish':
         void this.#finish(message.endReason, message.endDetail, message.counters);
@@ -116,7 +125,12 @@ class Recorder {
     if (this.#failed !== null) return;
     try {
       const consumed = this.#drain();
-      this.#pollMs = consumed > DRAIN_BYTES / 4 ? 0 : consumed > 0 ? Math.max(1, this.#pollMs / 2) : Math.min(MAX_POLL_MS, this.#pollMs * 1.5 + 1);
+      this.#pollMs =
+        consumed > DRAIN_BYTES / 4
+          ? 0
+          : consumed > 0
+            ? Math.max(1, this.#pollMs / 2)
+            : Math.min(MAX_POLL_MS, this.#pollMs * 1.5 + 1);
       this.#flushIfDue();
     } catch (error) {
       this.#fail(error as Error);
@@ -152,17 +166,21 @@ class Recorder {
     const pid = words[at + THREAD.pid] as number;
     const name = Buffer.from(words.buffer, words.byteOffset + (at + THREAD.comm) * 4, THREAD.commBytes);
     const end = name.indexOf(0);
-    const seen = (BigInt(words[at + THREAD.seen + 1] as number) << 32n) | BigInt(words[at + THREAD.seen] as number);
+    const seen =
+      (BigInt(words[at + THREAD.seen + 1] as number) << 32n) | BigInt(words[at + THREAD.seen] as number);
     const firstSeen = seen + this.#start.wallOffsetNs;
+    const threadName = name.toString('utf8', 0, end < 0 ? name.length : end);
     this.#newThreads.push({
       tid: words[at + THREAD.tid] as number,
       pid,
-      name: name.toString('utf8', 0, end < 0 ? name.length : end),
+      name: threadName,
       first_seen: firstSeen,
     });
     if (this.#knownPids.has(pid)) return;
     this.#knownPids.add(pid);
-    this.#newProcesses.push(processRow(readProcess(pid), firstSeen));
+    const info = this.#described.get(pid) ?? readProcess(pid);
+    // Of a process that has ended only the name its thread had is known.
+    this.#newProcesses.push({ ...processRow(info, firstSeen), comm: info.comm ?? threadName });
   }
 
   #flushIfDue(): void {
@@ -173,7 +191,9 @@ class Recorder {
     this.#flush();
     const { bavail, bsize } = statfsSync(dirname(this.#start.path));
     if (bavail * bsize < this.#start.minFreeBytes) {
-      throw new DiskFull(`less than ${Math.ceil(this.#start.minFreeBytes / 2 ** 20)} MiB free beside the capture`);
+      throw new DiskFull(
+        `less than ${Math.ceil(this.#start.minFreeBytes / 2 ** 20)} MiB free beside the capture`,
+      );
     }
   }
 
@@ -224,9 +244,15 @@ class Recorder {
       if (this.#failed !== null) await this.#reopen();
       else for (const table of this.#tables.values()) table.close();
       const inFile = await this.#file.rowsPerProbe([...this.#tables.keys()]);
-      for (const [probeId] of counters) read.set(probeId, this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0);
+      for (const [probeId] of counters)
+        read.set(probeId, this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0);
       const rows = counters.map(([probeId, counts]) =>
-        accountingRow(probeId, counts, inFile.get(probeId) ?? 0, this.#lostUnwritten(counts, read.get(probeId) ?? 0, inFile.get(probeId) ?? 0)),
+        accountingRow(
+          probeId,
+          counts,
+          inFile.get(probeId) ?? 0,
+          this.#lostUnwritten(counts, read.get(probeId) ?? 0, inFile.get(probeId) ?? 0),
+        ),
       );
       accounting = rows.map(toAccounting);
       await this.#file.insert('probe_accounting', rows);
@@ -271,7 +297,7 @@ class Recorder {
     } catch {
       // An invalidated instance may refuse even to close; opening again is what matters.
     }
-    this.#file = await CaptureFile.open(this.#start.path, this.#schema, CHECKPOINT_BYTES);
+    this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, CHECKPOINT_BYTES);
   }
 
   #summary(): OpSummary[] {
@@ -348,7 +374,8 @@ function toAccounting(row: Row): ProbeAccounting {
     hits: count('hits'),
     rows: count('rows'),
     filtered: count('filtered'),
-    lost: count('lost_ring_full') + count('lost_too_deep') + count('lost_no_memory') + count('lost_not_written'),
+    lost:
+      count('lost_ring_full') + count('lost_too_deep') + count('lost_no_memory') + count('lost_not_written'),
     balanced: row.balanced as boolean,
   };
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { EXIT, IngeroError } from '../errors.js';
 import type { FromRecorder, RecorderResult, RecorderStart, ToRecorder } from './recorder-protocol.js';
 
 type Listener = (message: FromRecorder) => void;
@@ -12,17 +13,30 @@ export class Recorder {
     this.#worker = worker;
   }
 
-  /** Starts the recorder: creates the capture file and begins to read the rings. Rejects when the file cannot be made. */
+  /** Starts the recorder: creates the capture file and begins to read the rings. Throws `output-write` when it cannot. */
   static async start(start: RecorderStart): Promise<Recorder> {
     const worker = new Worker(new URL('./recorder-worker.js', import.meta.url), { workerData: start });
     const recorder = new Recorder(worker);
     await new Promise<void>((resolve, reject) => {
-      worker.once('error', reject);
+      const refuse = (cause: Error): void =>
+        reject(
+          new IngeroError(`The capture ${start.path} could not be created: ${cause.message}`, {
+            code: 'output-write',
+            exitCode: EXIT.output,
+            next: 'Check the directory and its file system, or give another path with --out.',
+            cause,
+          }),
+        );
+      worker.once('error', refuse);
       worker.on('message', (message: FromRecorder) => {
         if (message.type === 'ready') {
-          worker.off('error', reject);
+          worker.off('error', refuse);
           worker.on('error', (error) =>
-            recorder.#tell({ type: 'stopped', reason: 'failed', detail: `recorder thread: ${error.message}` }),
+            recorder.#tell({
+              type: 'stopped',
+              reason: 'failed',
+              detail: `recorder thread: ${error.message}`,
+            }),
           );
           resolve();
         }

@@ -5,7 +5,7 @@ import { DEFAULT_PACKS, selectPacks } from '../packs/select.js';
 import { parseDuration } from '../trace/duration.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { TraceSession } from '../trace/session.js';
-import { type TraceSummary, describeOutcome, exitCodeOf, summarize } from '../trace/summary.js';
+import { describeOutcome, exitCodeOf, summarize, type TraceSummary } from '../trace/summary.js';
 import type { Target } from '../trace/target.js';
 
 const MIB = 2 ** 20;
@@ -16,9 +16,18 @@ export default class Trace extends BaseCommand {
   static override description =
     'Probes are put on the library files the packs name; programs are not changed or restarted. Without a target every process is recorded, also those that start later. Ends at --duration, when the target ends, or with Ctrl-C; the file then says how it ended.';
   static override examples = [
-    { description: 'Every GPU process for five minutes', command: '<%= config.bin %> trace --duration 5m --out run.duckdb' },
-    { description: 'One program, from its first call', command: '<%= config.bin %> trace --out run.duckdb -- python3 train.py' },
-    { description: 'A running process', command: '<%= config.bin %> trace --pid 4242 --duration 30s --out run.duckdb' },
+    {
+      description: 'Every GPU process for five minutes',
+      command: '<%= config.bin %> trace --duration 5m --out run.duckdb',
+    },
+    {
+      description: 'One program, from its first call',
+      command: '<%= config.bin %> trace --out run.duckdb -- python3 train.py',
+    },
+    {
+      description: 'A running process',
+      command: '<%= config.bin %> trace --pid 4242 --duration 30s --out run.duckdb',
+    },
   ];
 
   static override strict = false;
@@ -42,7 +51,12 @@ export default class Trace extends BaseCommand {
       exclusive: ['comm'],
     }),
     comm: Flags.string({ description: 'Record processes with this command name (/proc/PID/comm).' }),
-    'ring-size': Flags.integer({ description: 'Kernel ring buffers together, MiB.', default: 64, min: 1, max: 4096 }),
+    'ring-size': Flags.integer({
+      description: 'Kernel ring buffers together, MiB.',
+      default: 64,
+      min: 1,
+      max: 4096,
+    }),
     'attach-method': Flags.option({
       description: 'perf-link: one link per probe, for kernels whose multi-uprobe links misbehave.',
       options: ['auto', 'perf-link'] as const,
@@ -71,7 +85,9 @@ export default class Trace extends BaseCommand {
           if (libraries === 0) {
             this.logToStderr(`No library found yet; watching for one. Looked at: ${searched.join('; ')}.`);
           } else if (display !== null) {
-            this.logToStderr(`${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; Ctrl-C ends the trace.`);
+            this.logToStderr(
+              `${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; Ctrl-C ends the trace.`,
+            );
           }
           if (display !== null) live = setInterval(() => session.requestTotals(), LIVE_INTERVAL_MS);
         },
@@ -91,7 +107,10 @@ export default class Trace extends BaseCommand {
   }
 }
 
-function targetOf(flags: { pid: number[] | undefined; comm: string | undefined }, argv: readonly string[]): Target {
+function targetOf(
+  flags: { pid: number[] | undefined; comm: string | undefined },
+  argv: readonly string[],
+): Target {
   if (argv.length > 0) {
     if (flags.pid !== undefined || flags.comm !== undefined) {
       throw new IngeroError('A command cannot be combined with --pid or --comm.', {

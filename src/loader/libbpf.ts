@@ -89,7 +89,8 @@ const PROTOTYPES: Record<Exclude<keyof Libbpf, 'path'>, string> = {
   bpf_object__load: 'int bpf_object__load(void *obj)',
   bpf_object__close: 'void bpf_object__close(void *obj)',
   bpf_object__find_map_by_name: 'void *bpf_object__find_map_by_name(const void *obj, const char *name)',
-  bpf_object__find_program_by_name: 'void *bpf_object__find_program_by_name(const void *obj, const char *name)',
+  bpf_object__find_program_by_name:
+    'void *bpf_object__find_program_by_name(const void *obj, const char *name)',
   bpf_map__fd: 'int bpf_map__fd(const void *map)',
   bpf_map__set_initial_value: 'int bpf_map__set_initial_value(void *map, const void *data, size_t size)',
   bpf_map__initial_value: 'void *bpf_map__initial_value(void *map, _Out_ size_t *psize)',

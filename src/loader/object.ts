@@ -46,7 +46,9 @@ export function readBpfObject(): { bytes: Buffer; sha256: string } {
   const name = `ingero.${process.arch}.bpf.o`;
   const bytes = readFileSync(`${OBJECT_DIR}/${name}`);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const expected = (JSON.parse(readFileSync(`${OBJECT_DIR}/digests.json`, 'utf8')) as Record<string, string>)[name];
+  const expected = (JSON.parse(readFileSync(`${OBJECT_DIR}/digests.json`, 'utf8')) as Record<string, string>)[
+    name
+  ];
   if (sha256 !== expected) {
     throw new IngeroError(`The BPF object ${name} is not the one this ingero was released with.`, {
       code: 'bpf-digest',
@@ -246,13 +248,17 @@ function bpfCallError(what: string, text: string): IngeroError {
 
 function loadError(errno: { code: number; text: string }, log: readonly string[]): IngeroError {
   // The verifier's log has thousands of lines; the reason stands in the last ones.
-  const said = log.flatMap((message) => message.split('\n')).filter((line) => line.trim() !== '').slice(-12);
+  const said = log
+    .flatMap((message) => message.split('\n'))
+    .filter((line) => line.trim() !== '')
+    .slice(-12);
   return new IngeroError(
     `The kernel refused the BPF object: ${errno.text}.${said.length === 0 ? '' : `\n${said.join('\n')}`}`,
     {
       code: 'bpf-load',
       exitCode: EXIT.notReady,
-      expected: 'root, or CAP_BPF and CAP_PERFMON; a kernel with BTF, ring buffers and task storage (5.15 or newer)',
+      expected:
+        'root, or CAP_BPF and CAP_PERFMON; a kernel with BTF, ring buffers and task storage (5.15 or newer)',
       next: 'Run `ingero check` to see what this host lacks.',
     },
   );

@@ -1,23 +1,35 @@
 import type { Row } from '../capture/capture-file.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
-import { ElfFile, type LibraryFile, locate } from '../discovery/index.js';
+import { ElfFile, type LibraryFile, locate, type ProbeLocations } from '../discovery/index.js';
 import type { ProbeLinks } from '../loader/attach.js';
 import { MAX_PROBES } from '../loader/layout.js';
 import type { BpfObject } from '../loader/object.js';
 import type { CompiledPack } from '../packs/model.js';
-import { decodingOf, type FilePlan, Ids, libraryRow, planFile, probeRow, skippedRow, unfoundRows } from './plan.js';
+import {
+  decodingOf,
+  type FilePlan,
+  Ids,
+  libraryRow,
+  planFile,
+  probeRow,
+  skippedRow,
+  unfoundRows,
+} from './plan.js';
 
 /** What an attachment adds to the capture. */
 export interface Attached {
   libraries: Row[];
   probes: Row[];
-  decodings: ProbeDecoding[];
 }
 
-/** Attaches packs to library files as they are found, and keeps the count. */
+/** A planned file, or why the file could not be read. */
+export interface PlannedFile {
+  plan: FilePlan;
+  error: string | null;
+}
+
+/** Plans and attaches packs to library files as they are found, and keeps the count. */
 export class LibraryTracer {
-  readonly #object: BpfObject;
-  readonly #links: ProbeLinks;
   readonly #libraryIds = new Ids(Number.MAX_SAFE_INTEGER);
   /** Ids of attached probes index the BPF maps; ids of the others only have to be different. */
   readonly #probeIds = new Ids(MAX_PROBES);
@@ -26,75 +38,62 @@ export class LibraryTracer {
   failedProbes = 0;
   tracedLibraries = 0;
 
-  constructor(object: BpfObject, links: ProbeLinks) {
-    this.#object = object;
-    this.#links = links;
-  }
-
-  /**
-   * Plans the probes of `pack` in `file` and tells the kernel what to gather. Nothing fires yet: the recorder
-   * must know the probes before the first record. Call the returned function to attach.
-   */
-  prepare(pack: CompiledPack, file: LibraryFile): { decodings: ProbeDecoding[]; attach: () => Attached } {
-    const opened = this.#plan(pack, file);
-    if ('error' in opened) {
-      const row = libraryRow(opened.plan, 'failed', opened.error);
-      return { decodings: [], attach: () => ({ libraries: [row], probes: [], decodings: [] }) };
-    }
-    const { plan } = opened;
-    const checked = pack.pack.result !== undefined;
-    for (const { id, compiled } of plan.probes) {
-      // The kernel reads out-parameters only when the call returned 0; a pack without result codes has no failures.
-      this.#object.setProbe(id, { ...compiled, returnBits: checked ? compiled.returnBits : 0 });
-    }
-    const decodings = plan.probes.map((probe) => decodingOf(pack.pack, probe));
-    return { decodings, attach: () => this.#attach(plan) };
-  }
-
-  /** Rows that say a pack found no library. */
-  unfound(pack: CompiledPack, reason: string): Attached {
-    return { libraries: [], probes: unfoundRows(pack, reason, () => this.#nextSkipped++), decodings: [] };
-  }
-
-  #plan(pack: CompiledPack, file: LibraryFile): { plan: FilePlan } | { plan: FilePlan; error: string } {
-    const empty = { sites: [], missing: new Map<string, string>() };
+  /** Works out the probes of `pack` in `file`; reads the file and nothing else. Never throws for a bad file. */
+  plan(pack: CompiledPack, file: LibraryFile): PlannedFile {
+    const planWith = (locateAll: (symbols: readonly string[]) => ProbeLocations): FilePlan =>
+      planFile(pack, file, locateAll, this.#libraryIds, this.#probeIds, () => this.#nextSkipped++);
     let elf: ElfFile | undefined;
     try {
-      elf = ElfFile.open(file.openPath);
-      const opened = elf;
-      const locateAll = (symbols: readonly string[]) => locate(opened, symbols);
-      return {
-        plan: planFile(pack, file, locateAll, this.#libraryIds, this.#probeIds, () => this.#nextSkipped++),
-      };
+      const opened = ElfFile.open(file.openPath);
+      elf = opened;
+      return { plan: planWith((symbols) => locate(opened, symbols)), error: null };
     } catch (error) {
-      const plan = planFile(pack, file, () => empty, this.#libraryIds, this.#probeIds, () => this.#nextSkipped++);
-      return { plan, error: (error as Error).message };
+      const { message } = error as Error;
+      return { plan: planWith((symbols) => nowhere(symbols, message)), error: message };
     } finally {
       elf?.close();
     }
   }
 
-  #attach(plan: FilePlan): Attached {
-    const outcomes = this.#links.attach(
+  /** Tells the kernel what to gather at the probes of a plan, and returns what the recorder must know first. */
+  describe(object: BpfObject, plan: FilePlan): ProbeDecoding[] {
+    const { pack } = plan.pack;
+    for (const { id, compiled } of plan.probes) {
+      // The kernel reads out-parameters only when the call returned 0; a pack without result codes has no failures.
+      object.setProbe(id, { ...compiled, returnBits: pack.result === undefined ? 0 : compiled.returnBits });
+    }
+    return plan.probes.map((probe) => decodingOf(pack, probe));
+  }
+
+  /** Attaches a described plan. From here on its probes fire. */
+  attach(links: ProbeLinks, { plan, error }: PlannedFile): Attached {
+    const outcomes = links.attach(
       plan.file.openPath,
       plan.probes.map(({ id, site, compiled }) => ({ id, offset: site.fileOffset, mode: compiled.mode })),
     );
-    const errors = new Map(outcomes.map(({ id, error }) => [id, error]));
-    const attached = outcomes.filter(({ error }) => error === null).map(({ id }) => id);
+    const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]));
+    const attached = outcomes.filter((outcome) => outcome.error === null).map(({ id }) => id);
     this.attachedProbes.push(...attached);
     this.failedProbes += outcomes.length - attached.length;
     if (attached.length > 0) this.tracedLibraries++;
+    const reason = error ?? outcomes[0]?.error ?? 'it has none of the functions of the pack';
     return {
       libraries: [
-        attached.length > 0
-          ? libraryRow(plan, 'traced', null)
-          : libraryRow(plan, 'failed', outcomes[0]?.error ?? 'it has none of the functions of the pack'),
+        attached.length > 0 ? libraryRow(plan, 'traced', null) : libraryRow(plan, 'failed', reason),
       ],
       probes: [
         ...plan.probes.map((probe) => probeRow(plan, probe, errors.get(probe.id) ?? null)),
         ...plan.skipped.map((skipped) => skippedRow(plan, skipped)),
       ],
-      decodings: [],
     };
   }
+
+  /** Rows that say a pack found no library. */
+  unfound(pack: CompiledPack, reason: string): Attached {
+    return { libraries: [], probes: unfoundRows(pack, reason, () => this.#nextSkipped++) };
+  }
+}
+
+function nowhere(symbols: readonly string[], reason: string): ProbeLocations {
+  return { sites: [], missing: new Map(symbols.map((symbol) => [symbol, reason])) };
 }

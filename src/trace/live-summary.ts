@@ -12,7 +12,9 @@ export function renderLive(
   width: number,
   height: number,
 ): string[] {
-  const rows = [...totals.ops].sort((a, b) => b.calls - a.calls).slice(0, Math.max(1, Math.min(MAX_OPS, height - 5)));
+  const rows = [...totals.ops]
+    .sort((a, b) => b.calls - a.calls)
+    .slice(0, Math.max(1, Math.min(MAX_OPS, height - 5)));
   const cells = [
     ['operation', 'calls', 'calls/s', 'p50', 'p99', 'errors'],
     ...rows.map((op) => [
@@ -24,9 +26,14 @@ export function renderLive(
       op.errors === 0 ? '' : op.errors.toLocaleString('en'),
     ]),
   ];
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
+  const widths =
+    cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
   const lines = cells.map((line) =>
-    line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '),
+    line
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  '),
   );
   const hidden = totals.ops.length - rows.length;
   if (hidden > 0) lines.push(`... ${hidden} more`);

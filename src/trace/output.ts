@@ -12,11 +12,8 @@ export interface Output {
   minFreeBytes: number;
 }
 
-/**
- * Checks that a capture can be written and clears the way for it. Throws `output-exists`, `output-directory`
- * or `output-space`; with `force` an existing capture and its WAL are removed.
- */
-export function prepareOutput(file: string, force: boolean): Output {
+/** Checks that a capture can be written, changing nothing. Throws `output-exists`, `output-directory` or `output-space`. */
+export function checkOutput(file: string, force: boolean): Output {
   const path = resolve(file);
   const directory = dirname(path);
   try {
@@ -30,28 +27,45 @@ export function prepareOutput(file: string, force: boolean): Output {
       cause,
     });
   }
-  const existing = [path, `${path}.wal`].filter((name) => existsSync(name));
+  const existing = filesOf(path);
   if (existing.length > 0) {
     const replaceable = existing.every((name) => lstatSync(name).isFile());
     if (!force || !replaceable) {
-      throw new IngeroError(`${existing[0]} already exists${replaceable ? '' : ' and is not a regular file'}.`, {
-        code: 'output-exists',
-        exitCode: EXIT.output,
-        expected: 'a new file: captures are evidence and are not overwritten',
-        next: replaceable ? 'Give another name with --out, or --force to replace it.' : 'Give another name with --out.',
-      });
+      throw new IngeroError(
+        `${existing[0]} already exists${replaceable ? '' : ' and is not a regular file'}.`,
+        {
+          code: 'output-exists',
+          exitCode: EXIT.output,
+          expected: 'a new file: captures are evidence and are not overwritten',
+          next: replaceable
+            ? 'Give another name with --out, or --force to replace it.'
+            : 'Give another name with --out.',
+        },
+      );
     }
   }
   const { bavail, blocks, bsize } = statfsSync(directory);
   const minFreeBytes = Math.min(64 * MIB, Math.floor((blocks * bsize) / 5));
   if (bavail * bsize < minFreeBytes) {
-    throw new IngeroError(`There is too little free space in ${directory}: ${Math.floor((bavail * bsize) / MIB)} MiB.`, {
-      code: 'output-space',
-      exitCode: EXIT.output,
-      expected: `at least ${Math.ceil(minFreeBytes / MIB)} MiB free`,
-      next: 'Free space, or give a path on another file system with --out.',
-    });
+    throw new IngeroError(
+      `There is too little free space in ${directory}: ${Math.floor((bavail * bsize) / MIB)} MiB.`,
+      {
+        code: 'output-space',
+        exitCode: EXIT.output,
+        expected: `at least ${Math.ceil(minFreeBytes / MIB)} MiB free`,
+        next: 'Free space, or give a path on another file system with --out.',
+      },
+    );
   }
-  for (const name of existing) rmSync(name);
   return { path, minFreeBytes };
+}
+
+/** Removes a capture that --force replaces. */
+export function removeCapture(path: string): void {
+  for (const name of filesOf(path)) rmSync(name);
+}
+
+/** The files a capture consists of that exist: the database and its write-ahead log. */
+function filesOf(path: string): string[] {
+  return [path, `${path}.wal`].filter((name) => existsSync(name));
 }

@@ -6,8 +6,8 @@ import type { Row } from '../capture/capture-file.js';
 import type { EventTablePlan } from '../capture/ddl.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
 import { type CaptureSchema, eventColumns } from '../capture/schema.js';
-import type { ProbeLocations } from '../discovery/probe-sites.js';
 import type { LibraryFile, ProbeSite } from '../discovery/model.js';
+import type { ProbeLocations } from '../discovery/probe-sites.js';
 import type { CompiledPack, CompiledProbe, Pack } from '../packs/model.js';
 
 /** One function to probe in one library file. */
@@ -63,7 +63,12 @@ export function planFile(
       const id = probeIds.take();
       if (id !== null) probes.push({ id, compiled, site });
       else {
-        skipped.push({ id: skippedIds(), compiled, symbol: site.symbol, reason: 'more probes than the BPF object has room for' });
+        skipped.push({
+          id: skippedIds(),
+          compiled,
+          symbol: site.symbol,
+          reason: 'more probes than the BPF object has room for',
+        });
       }
     }
     for (const [symbol, reason] of missing) skipped.push({ id: skippedIds(), compiled, symbol, reason });
@@ -72,7 +77,11 @@ export function planFile(
 }
 
 /** Row of `libraries` for a file. */
-export function libraryRow(plan: FilePlan, state: 'traced' | 'failed' | 'ignored', reason: string | null): Row {
+export function libraryRow(
+  plan: FilePlan,
+  state: 'traced' | 'failed' | 'ignored',
+  reason: string | null,
+): Row {
   const { file } = plan;
   return {
     library_id: plan.libraryId,
@@ -179,7 +188,9 @@ export function planEventTables(schema: CaptureSchema, packs: readonly CompiledP
       layer: unique(mine.map(({ pack }) => pack.layer)),
       error: unique(
         mine.flatMap(({ pack }) =>
-          Object.entries(pack.enums[pack.result ?? ''] ?? {}).flatMap(([code, name]) => (code === '0' ? [] : [name])),
+          Object.entries(pack.enums[pack.result ?? ''] ?? {}).flatMap(([code, name]) =>
+            code === '0' ? [] : [name],
+          ),
         ),
       ),
     };

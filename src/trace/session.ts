@@ -8,7 +8,14 @@ import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
 import type { EndReason, FromRecorder, OpSummary, RecorderResult } from '../capture/recorder-protocol.js';
 import { readCaptureSchema } from '../capture/schema.js';
-import { findLibraries, type LibraryFile, rescanProcesses } from '../discovery/index.js';
+import {
+  findLibraries,
+  findProgram,
+  type LibraryFile,
+  readProcess,
+  rescanProcesses,
+  toEnvironment,
+} from '../discovery/index.js';
 import { sonameMatcher } from '../discovery/soname-glob.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
@@ -16,8 +23,8 @@ import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
 import { type Arch, type CompiledPack, compilePack, type Pack } from '../packs/index.js';
 import { ingeroVersion } from '../paths.js';
-import { LibraryTracer } from './libraries.js';
-import { prepareOutput } from './output.js';
+import { LibraryTracer, type PlannedFile } from './libraries.js';
+import { checkOutput, removeCapture } from './output.js';
 import { packRow, planEventTables } from './plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
@@ -65,7 +72,12 @@ export interface TraceOutcome {
 
 /** What the caller is told while a trace runs. */
 export interface TraceObserver {
-  started(info: { libraries: number; probes: number; attachMethod: string; searched: readonly string[] }): void;
+  started(info: {
+    libraries: number;
+    probes: number;
+    attachMethod: string;
+    searched: readonly string[];
+  }): void;
   /** Answers `TraceSession.requestTotals`. */
   totals(totals: LiveTotals): void;
 }
@@ -84,12 +96,13 @@ export class TraceSession {
   readonly #observer: TraceObserver;
   readonly #packs: readonly CompiledPack[];
   readonly #sonames: readonly string[];
+  readonly #schema = readCaptureSchema();
   readonly #known = new Set<string>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #searched: string[] = [];
   #object!: BpfObject;
   #links!: ProbeLinks;
-  #tracer!: LibraryTracer;
+  readonly #tracer = new LibraryTracer();
   #recorder!: Recorder;
   #command: ChildProcess | null = null;
   #pids: readonly number[] | undefined;
@@ -109,28 +122,30 @@ export class TraceSession {
       this.#end = resolve;
     });
     this.#pids = initialPids(this.#options.target);
+    this.#refuseMissingCommand();
+    const output = checkOutput(this.#options.out, this.#options.force);
     const libbpf = loadLibbpf();
-    const found = this.#findLibraries();
+    const found = this.#findLibraries().flatMap((file) => this.#plan(file));
     this.#refuseWithoutRequired(found);
-    const output = prepareOutput(this.#options.out, this.#options.force);
     this.#object = BpfObject.load(libbpf, {
       filter: bpfFilter(this.#options.target),
       ringBytes: this.#options.ringBytes,
       perfLinksOnly: this.#options.attachMethod === 'perf-link',
     });
     this.#links = new ProbeLinks(this.#object);
-    this.#tracer = new LibraryTracer(this.#object, this.#links);
     for (const pid of this.#pids ?? []) this.#object.allowProcess(pid);
     this.#object.attachTracepoints();
 
     const userMask = process.umask(0o077);
     const stopSignals = this.#endOnSignals();
     try {
+      removeCapture(output.path);
       const anchor = readClockAnchor();
       this.#recorder = await Recorder.start({
         path: output.path,
         rings: this.#object.rings,
-        events: planEventTables(readCaptureSchema(), this.#packs),
+        schema: this.#schema,
+        events: planEventTables(this.#schema, this.#packs),
         wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
         capture: this.#captureRow(),
         packs: this.#options.packs.map(packRow),
@@ -139,7 +154,7 @@ export class TraceSession {
       chmodSync(output.path, 0o600);
       this.#recorder.onMessage((message) => this.#heed(message));
       this.#sendAnchor(anchor);
-      for (const file of found) this.#attach(file);
+      for (const planned of found) this.#attach(planned);
       this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
       this.#observer.started({
         libraries: this.#tracer.tracedLibraries,
@@ -209,27 +224,45 @@ export class TraceSession {
   }
 
   /** A required probe without a library or symbol is refused before anything is written. */
-  #refuseWithoutRequired(found: readonly LibraryFile[]): void {
-    if (found.length > 0) return;
-    const required = this.#packs.filter(({ probes }) => probes.some((probe) => probe.required));
-    if (required.length === 0) return;
-    throw new IngeroError(`No library was found for ${required.map(({ pack }) => pack.name).join(', ')}.`, {
-      code: 'library-not-found',
+  #refuseWithoutRequired(found: readonly PlannedFile[]): void {
+    const placed = new Set(found.flatMap(({ plan }) => plan.probes.map(({ compiled }) => compiled)));
+    const absent = this.#packs.flatMap(({ probes }) =>
+      probes.filter((probe) => probe.required && !placed.has(probe)),
+    );
+    if (absent.length === 0) return;
+    const files = found.map(({ plan }) => plan.file.path);
+    throw new IngeroError(`Required functions were not found: ${absent.map(({ op }) => op).join(', ')}.`, {
+      code: 'required-not-found',
       exitCode: EXIT.targetMissing,
-      expected: `a file named ${this.#sonames.join(' or ')}`,
+      expected:
+        files.length === 0
+          ? `a library named ${this.#sonames.join(' or ')}`
+          : `the functions in ${files.join(' or ')}`,
       next: `Looked at: ${this.#searched.join('; ')}.`,
     });
   }
 
-  #attach(file: LibraryFile): void {
-    for (const pack of this.#packs) {
-      if (!matchesPack(pack, file)) continue;
-      const { decodings, attach } = this.#tracer.prepare(pack, file);
-      if (decodings.length > 0) {
-        this.#recorder.send({ type: 'probes', libraries: [], probes: [], decodings });
-      }
-      this.#recorder.send({ type: 'probes', ...attach() });
-    }
+  #refuseMissingCommand(): void {
+    const { target } = this.#options;
+    if (target.kind !== 'command') return;
+    const [file] = target.argv as [string, ...string[]];
+    if (findProgram(file, process.cwd(), toEnvironment(process.env)) !== null) return;
+    throw new IngeroError(`There is no program ${file} to start.`, {
+      code: 'command-not-found',
+      exitCode: EXIT.targetMissing,
+      expected: 'an executable file, or a command in PATH',
+    });
+  }
+
+  #plan(file: LibraryFile): PlannedFile[] {
+    return this.#packs.filter((pack) => matchesPack(pack, file)).map((pack) => this.#tracer.plan(pack, file));
+  }
+
+  /** The recorder is told of the probes first, then they are attached: no record comes from an unknown probe. */
+  #attach(planned: PlannedFile): void {
+    const decodings = this.#tracer.describe(this.#object, planned.plan);
+    this.#recorder.send({ type: 'decodings', decodings });
+    this.#recorder.send({ type: 'probes', ...this.#tracer.attach(this.#links, planned) });
   }
 
   #sendUnfound(): void {
@@ -246,7 +279,13 @@ export class TraceSession {
     process.umask(userMask);
     this.#command = spawn(file, args, { stdio: 'inherit' });
     process.umask(0o077);
-    this.#command.once('error', (error) => this.#end({ reason: 'failed', detail: `${file}: ${error.message}` }));
+    // spawn() returns after exec; a command too short for the recorder to look at is known all the same.
+    if (this.#command.pid !== undefined) {
+      this.#recorder.send({ type: 'process', info: readProcess(this.#command.pid) });
+    }
+    this.#command.once('error', (error) =>
+      this.#end({ reason: 'failed', detail: `${file}: ${error.message}` }),
+    );
     this.#command.once('exit', (code, signal) => {
       this.#commandStatus = code;
       this.#end({
@@ -258,12 +297,18 @@ export class TraceSession {
 
   #startTimers(): void {
     const { target, durationMs } = this.#options;
-    if (durationMs !== null) this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
+    if (durationMs !== null)
+      this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
-    this.#timers.push(setInterval(() => this.#rescan(), target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS));
+    this.#timers.push(
+      setInterval(() => this.#rescan(), target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS),
+    );
     if (target.kind === 'command') {
       const early = setInterval(() => this.#rescan(), RESCAN_EARLY_MS);
-      this.#timers.push(early, setTimeout(() => clearInterval(early), EARLY_MS));
+      this.#timers.push(
+        early,
+        setTimeout(() => clearInterval(early), EARLY_MS),
+      );
     }
     if (target.kind === 'pids') {
       this.#timers.push(
@@ -284,11 +329,17 @@ export class TraceSession {
           ? (initialPids(target) ?? [])
           : [...(target.kind === 'pids' ? target.pids : []), ...descendants(this.#pids ?? [])];
     if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
-    for (const file of rescanProcesses(pids, this.#sonames, this.#known)) this.#attach(file);
+    for (const file of rescanProcesses(pids, this.#sonames, this.#known)) {
+      for (const planned of this.#plan(file)) this.#attach(planned);
+    }
   }
 
   #endOnSignals(): () => void {
-    const reasons: Record<string, EndReason> = { SIGINT: 'interrupted', SIGTERM: 'terminated', SIGHUP: 'terminated' };
+    const reasons: Record<string, EndReason> = {
+      SIGINT: 'interrupted',
+      SIGTERM: 'terminated',
+      SIGHUP: 'terminated',
+    };
     const handler = (signal: NodeJS.Signals): void =>
       this.#end({ reason: reasons[signal] as EndReason, detail: `signal ${signal}` });
     for (const signal of Object.keys(reasons)) process.on(signal, handler);
@@ -304,7 +355,12 @@ export class TraceSession {
         const counts = this.#object.counters(id);
         return sum + Number(counts.lost_ring_full + counts.lost_too_deep + counts.lost_no_memory);
       }, 0);
-      this.#observer.totals({ ops: message.ops, rows: message.rows, lost, ringHighWater: message.ringHighWater });
+      this.#observer.totals({
+        ops: message.ops,
+        rows: message.rows,
+        lost,
+        ringHighWater: message.ringHighWater,
+      });
     }
   }
 
@@ -322,7 +378,7 @@ export class TraceSession {
   #captureRow(): Row {
     return {
       capture_id: randomUUID(),
-      schema_version: readCaptureSchema().version,
+      schema_version: this.#schema.version,
       ingero_version: ingeroVersion(),
       hostname: hostname(),
       boot_id: bootId(),

@@ -47,13 +47,15 @@ export function summarize(outcome: TraceOutcome): TraceSummary {
 export function describeOutcome(summary: TraceSummary): string[] {
   const { accounting, probes } = summary;
   const number = (value: number): string => value.toLocaleString('en');
-  const ended = summary.end_detail === null ? summary.end_reason : `${summary.end_reason} (${summary.end_detail})`;
+  const ended =
+    summary.end_detail === null ? summary.end_reason : `${summary.end_reason} (${summary.end_detail})`;
   const lines = [
     `${summary.capture}: ${number(summary.rows)} rows; ended: ${ended}`,
     `${number(accounting.hits)} hits = ${number(accounting.rows)} rows + ${number(accounting.filtered)} filtered + ${number(accounting.lost)} lost${accounting.balanced ? '' : ' - DOES NOT ADD UP'}`,
   ];
   if (probes.attached === 0) lines.push('No probe was attached: run-query what-was-attached says why.');
-  if (probes.failed > 0) lines.push(`${probes.failed} probes could not be attached: run-query what-was-attached says why.`);
+  if (probes.failed > 0)
+    lines.push(`${probes.failed} probes could not be attached: run-query what-was-attached says why.`);
   if (summary.failure !== null) lines.push(`The file could not be completed: ${summary.failure}`);
   return lines;
 }
@@ -61,7 +63,8 @@ export function describeOutcome(summary: TraceSummary): string[] {
 /** Exit code of a trace that has ended (docs/exit-codes.md). */
 export function exitCodeOf(summary: TraceSummary): number {
   if (summary.failure !== null || summary.end_reason === 'disk-full') return EXIT.output;
-  if (summary.end_reason === 'failed') return summary.command_status === null ? EXIT.targetMissing : EXIT.internal;
+  if (summary.end_reason === 'failed')
+    return summary.command_status === null ? EXIT.targetMissing : EXIT.internal;
   if (!summary.accounting.balanced) return EXIT.accounting;
   if (summary.probes.attached === 0) return EXIT.targetMissing;
   return EXIT.ok;

@@ -1,5 +1,5 @@
 import { existsSync, rmSync, statSync } from 'node:fs';
-import { wallClockNs, readClockAnchor } from '../../src/capture/clock.js';
+import { readClockAnchor, wallClockNs } from '../../src/capture/clock.js';
 import { Recorder } from '../../src/capture/recorder.js';
 import { readCaptureSchema } from '../../src/capture/schema.js';
 import { loadLibbpf } from '../../src/loader/libbpf.js';
@@ -24,7 +24,12 @@ export interface IngestResult {
 }
 
 /** Kernel to file: records at `rate` per second for `seconds`, through the real rings into a real capture. */
-export async function benchIngest(root: string, path: string, rate: number, seconds: number): Promise<IngestResult> {
+export async function benchIngest(
+  root: string,
+  path: string,
+  rate: number,
+  seconds: number,
+): Promise<IngestResult> {
   for (const file of [path, `${path}.wal`]) if (existsSync(file)) rmSync(file);
   const libbpf = loadLibbpf();
   const object = BpfObject.load(libbpf, {
@@ -34,11 +39,13 @@ export async function benchIngest(root: string, path: string, rate: number, seco
   const packs = loadBuiltinPacks()
     .filter((pack) => pack.name === 'cuda-runtime')
     .map((pack) => compilePack(pack, process.arch as Arch));
+  const schema = readCaptureSchema();
   const anchor = readClockAnchor();
   const recorder = await Recorder.start({
     path,
     rings: object.rings,
-    events: planEventTables(readCaptureSchema(), packs),
+    schema,
+    events: planEventTables(schema, packs),
     wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
     capture: {
       capture_id: '00000000-0000-4000-8000-000000000000',
@@ -64,7 +71,7 @@ export async function benchIngest(root: string, path: string, rate: number, seco
     const site = { symbol: op, address: 0n, fileOffset: 0, skip: 0, cost: 'emulated' as const };
     return decodingOf((pack as (typeof packs)[number]).pack, { id, compiled, site });
   });
-  recorder.send({ type: 'probes', libraries: [], probes: [], decodings });
+  recorder.send({ type: 'decodings', decodings });
 
   const storm = new Storm(libbpf, compileBpf(root, 'storm'), object.ringsFd, object.rings.length - 1);
   const startedAt = performance.now();
@@ -87,7 +94,9 @@ export async function benchIngest(root: string, path: string, rate: number, seco
     type: 'finish',
     endReason: 'duration',
     endDetail: null,
-    counters: [[0, { ...zero, hits: BigInt(storm.emitted + storm.lost), lost_ring_full: BigInt(storm.lost) }]],
+    counters: [
+      [0, { ...zero, hits: BigInt(storm.emitted + storm.lost), lost_ring_full: BigInt(storm.lost) }],
+    ],
   });
   const cpu = process.cpuUsage(cpuAtStart);
   object.close();

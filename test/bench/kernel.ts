@@ -15,7 +15,18 @@ export function compileBpf(root: string, name: string): Buffer {
   const out = `${root}/build/bench-${name}.bpf.o`;
   execFileSync(
     process.env.CLANG ?? 'clang-14',
-    ['-g', '-O2', '-target', 'bpf', '-mcpu=v3', `-I/usr/include/${hostTriple()}`, '-c', `${name}.bpf.c`, '-o', out],
+    [
+      '-g',
+      '-O2',
+      '-target',
+      'bpf',
+      '-mcpu=v3',
+      `-I/usr/include/${hostTriple()}`,
+      '-c',
+      `${name}.bpf.c`,
+      '-o',
+      out,
+    ],
     { cwd: `${root}/test/bench/bpf` },
   );
   return readFileSync(out);
@@ -70,7 +81,10 @@ export class Storm {
 
   constructor(libbpf: Libbpf, bytes: Buffer, ringsFd: number, ringMask: number) {
     const native = koffi.load(libbpf.path);
-    const reuse = native.func('int bpf_map__reuse_fd(void *map, int fd)') as unknown as (map: Pointer, fd: number) => number;
+    const reuse = native.func('int bpf_map__reuse_fd(void *map, int fd)') as unknown as (
+      map: Pointer,
+      fd: number,
+    ) => number;
     this.#run = native.func('int bpf_prog_test_run_opts(int fd, bpf_test_run_opts *opts)') as never;
     const object = libbpf.bpf_object__open_mem(bytes, bytes.length, openOpts('storm')) as Pointer;
     reuse(libbpf.bpf_object__find_map_by_name(object, 'rings') as Pointer, ringsFd);
