@@ -17,6 +17,9 @@
 --   is how polling looks, not a failure. cudaErrorMemoryAllocation: see alloc-balance. Errors of asynchronous work (illegal address ...)
 --   are reported by a later, innocent call.
 -- @next cuda-api-sum, alloc-balance
+WITH returned AS (
+  SELECT op, count(*) AS returned FROM cuda_events WHERE status IN ('ok', 'error') GROUP BY op
+)
 SELECT
   op::VARCHAR AS op,
   error::VARCHAR AS error,
@@ -29,10 +32,8 @@ SELECT
   arg_min(pid, (start_time, call_id)) AS first_pid,
   arg_min(tid, (start_time, call_id)) AS first_tid,
   arg_min(call_id, (start_time, call_id)) AS first_call_id
-FROM (
-  SELECT *, count(*) FILTER (status IN ('ok', 'error')) OVER (PARTITION BY op) AS returned
-  FROM cuda_events
-)
+FROM cuda_events
+JOIN returned USING (op)
 WHERE status = 'error'
 GROUP BY op, error, return_code
 ORDER BY first_time, first_call_id

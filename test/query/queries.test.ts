@@ -63,6 +63,37 @@ describe('every query', () => {
   });
 });
 
+test('every query answers on a million rows within the default memory and a few seconds each', async () => {
+  const path = join(dir, 'million.duckdb');
+  const ops = [
+    'cudaLaunchKernel',
+    'cudaMalloc',
+    'cudaFree',
+    'cudaMemcpyAsync',
+    'cudaMemcpy',
+    'cudaStreamSynchronize',
+  ];
+  await buildCapture(path, {
+    cudaEvents: ops.map((op, index) => ({ op, ptr: 4096, bytes: 1, status: index === 4 ? 'error' : 'ok' })),
+  });
+  const instance = await DuckDBInstance.create(path);
+  const connection = await instance.connect();
+  await connection.run(
+    `INSERT INTO store.cuda_events
+     SELECT s.* REPLACE (
+       s.start_time + to_microseconds(r) AS start_time, 500 + r % 1000 AS duration_ns, r + 100 AS call_id,
+       CASE WHEN r % 2 = 1 THEN r + 99 END AS parent_id, r % 4096 AS bytes)
+     FROM range(1_000_000) t (r) JOIN store.cuda_events s ON s.args_id = r % 6`,
+  );
+  connection.closeSync();
+  instance.closeSync();
+  for (const name of names) {
+    const started = performance.now();
+    await named(path, name);
+    expect(performance.now() - started, name).toBeLessThan(10_000);
+  }
+}, 60_000);
+
 test('cuda-api-sum: durations by operation, calls that did not return add none', async () => {
   const rows = await rowsOf(
     dir,
