@@ -23,7 +23,7 @@ ingero() {
 
 # ask CAPTURE: what the named queries find in it.
 ask() {
-  ingero run-query cuda-api-sum "$1"
+  ingero run-query cuda-api-sum "$1" --max-rows 12
   ingero run-query slow-memcpy "$1" --param limit=5
   ingero run-query alloc-balance "$1"
   ingero run-query api-errors "$1"
