@@ -81,6 +81,33 @@ ENTRY(cuDevicePrimaryCtxReset_v2)(CUdevice dev) {
   return CUDA_SUCCESS;
 }
 
+static CUresult create_context(CUcontext *ctx, CUdevice dev) {
+  if (!ctx) return CUDA_ERROR_INVALID_VALUE;
+  if (no_device(dev)) return CUDA_ERROR_INVALID_DEVICE;
+  struct object *made = object_new(CONTEXT);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  made->device = dev;
+  *ctx = (CUcontext)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuCtxCreate_v2)(CUcontext *ctx, unsigned int flags, CUdevice dev) {
+  (void)flags;
+  return create_context(ctx, dev);
+}
+
+ENTRY(cuCtxCreate_v3)(CUcontext *ctx, CUexecAffinityParam *params, int count, unsigned int flags, CUdevice dev) {
+  (void)params, (void)count, (void)flags;
+  return create_context(ctx, dev);
+}
+
+ENTRY(cuCtxCreate_v4)(CUcontext *ctx, CUctxCreateParams *params, unsigned int flags, CUdevice dev) {
+  (void)params, (void)flags;
+  return create_context(ctx, dev);
+}
+
+ENTRY(cuCtxDestroy_v2)(CUcontext ctx) { return delete_handle(ctx, CONTEXT, CUDA_ERROR_INVALID_CONTEXT); }
+
 ENTRY(cuCtxSetCurrent)(CUcontext ctx) {
   struct object *context = object_get(ctx, CONTEXT);
   if (!context) return CUDA_ERROR_INVALID_CONTEXT;
@@ -119,10 +146,16 @@ ENTRY(cuMemAllocManaged)(CUdeviceptr *dptr, size_t size, unsigned int flags) {
   return device_allocate(dptr, MANAGED_MEMORY, size);
 }
 
-ENTRY(cuMemHostAlloc)(void **ptr, size_t size, unsigned int flags) {
-  if (!ptr || size == 0 || flags > 7) return CUDA_ERROR_INVALID_VALUE;
+static CUresult host_allocate(void **ptr, size_t size) {
+  if (!ptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
   *ptr = (void *)(uintptr_t)memory_allocate(HOST_MEMORY, size, 0);
   return *ptr ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuMemAllocHost_v2)(void **ptr, size_t size) { return host_allocate(ptr, size); }
+
+ENTRY(cuMemHostAlloc)(void **ptr, size_t size, unsigned int flags) {
+  return flags > 7 ? CUDA_ERROR_INVALID_VALUE : host_allocate(ptr, size);
 }
 
 ENTRY(cuMemHostRegister_v2)(void *ptr, size_t size, unsigned int flags) {
@@ -143,6 +176,56 @@ ENTRY(cuMemFree_v2)(CUdeviceptr dptr) {
 
 ENTRY(cuMemFreeHost)(void *ptr) {
   return memory_release((uintptr_t)ptr, HOST_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+// Physical memory and addresses apart. What is mapped where is not kept: a reservation counts as mapped.
+static struct object *physical(CUmemGenericAllocationHandle handle) {
+  return object_get((const void *)(uintptr_t)handle, PHYSICAL);
+}
+
+ENTRY(cuMemCreate)(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
+                   unsigned long long flags) {
+  if (!handle || !prop || size == 0 || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  struct object *made = object_new(PHYSICAL);
+  if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+  made->device = prop->location.id;
+  made->bytes = size;
+  *handle = (uintptr_t)made;
+  return CUDA_SUCCESS;
+}
+
+ENTRY(cuMemRelease)(CUmemGenericAllocationHandle handle) {
+  return delete_handle((const void *)(uintptr_t)handle, PHYSICAL, CUDA_ERROR_INVALID_VALUE);
+}
+
+ENTRY(cuMemAddressReserve)(CUdeviceptr *dptr, size_t size, size_t alignment, CUdeviceptr wanted,
+                           unsigned long long flags) {
+  (void)alignment, (void)wanted;
+  if (!dptr || size == 0 || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  *dptr = memory_allocate(RESERVED_MEMORY, size, current_device);
+  return *dptr ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuMemAddressFree)(CUdeviceptr dptr, size_t size) {
+  bool reserved = memory_at(dptr, size) == RESERVED_MEMORY && memory_release(dptr, RESERVED_MEMORY);
+  return reserved ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuMemMap)(CUdeviceptr dptr, size_t size, size_t offset, CUmemGenericAllocationHandle handle,
+                unsigned long long flags) {
+  struct object *memory = physical(handle);
+  if (!memory || flags != 0 || offset > memory->bytes || size > memory->bytes - offset)
+    return CUDA_ERROR_INVALID_VALUE;
+  return memory_at(dptr, size) == RESERVED_MEMORY ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuMemUnmap)(CUdeviceptr dptr, size_t size) {
+  return memory_at(dptr, size) == RESERVED_MEMORY ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuMemSetAccess)(CUdeviceptr dptr, size_t size, const CUmemAccessDesc *desc, size_t count) {
+  if (!desc || count == 0) return CUDA_ERROR_INVALID_VALUE;
+  return memory_at(dptr, size) == RESERVED_MEMORY ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 ENTRY(cuMemGetInfo_v2)(size_t *free_bytes, size_t *total_bytes) {
@@ -210,28 +293,74 @@ ENTRY(cuIpcCloseMemHandle)(CUdeviceptr dptr) {
   return memory_release(dptr, IPC_MEMORY) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-ENTRY(cuModuleLoadData)(CUmodule *module, const void *image) {
-  if (!image) return CUDA_ERROR_INVALID_VALUE;
+static CUresult load_module(CUmodule *module, const void *from) {
+  if (!module || !from) return CUDA_ERROR_INVALID_VALUE;
   struct object *made = object_new(MODULE);
   if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
   *module = (CUmodule)made;
   return CUDA_SUCCESS;
 }
 
+ENTRY(cuModuleLoad)(CUmodule *module, const char *file_name) { return load_module(module, file_name); }
+
+ENTRY(cuModuleLoadData)(CUmodule *module, const void *image) { return load_module(module, image); }
+
+ENTRY(cuModuleLoadDataEx)(CUmodule *module, const void *image, unsigned int count, CUjit_option *options,
+                          void **values) {
+  (void)count, (void)options, (void)values;
+  return load_module(module, image);
+}
+
+ENTRY(cuModuleLoadFatBinary)(CUmodule *module, const void *fat_cubin) { return load_module(module, fat_cubin); }
+
 ENTRY(cuModuleUnload)(CUmodule module) { return delete_handle(module, MODULE, CUDA_ERROR_INVALID_HANDLE); }
+
+// A module or library has whatever function it is asked for.
+static struct object *named(enum kind kind, const char *name) {
+  struct object *made = object_new(kind);
+  char *copied = strdup(name);
+  if (made && copied) {
+    made->name = copied;
+    return made;
+  }
+  if (made) object_delete(made);
+  free(copied);
+  return NULL;
+}
 
 ENTRY(cuModuleGetFunction)(CUfunction *function, CUmodule module, const char *name) {
   if (!object_get(module, MODULE)) return CUDA_ERROR_INVALID_HANDLE;
-  struct object *made = object_new(FUNCTION);
-  char *copied = strdup(name);
-  if (!made || !copied) {
-    if (made) object_delete(made);
-    free(copied);
-    return CUDA_ERROR_OUT_OF_MEMORY;
-  }
-  made->name = copied;
-  *function = (CUfunction)made;
-  return CUDA_SUCCESS;
+  if (!function || !name) return CUDA_ERROR_INVALID_VALUE;
+  *function = (CUfunction)named(FUNCTION, name);
+  return *function ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuLibraryLoadData)(CUlibrary *library, const void *code, CUjit_option *jit_options, void **jit_values,
+                         unsigned int jit_count, CUlibraryOption *options, void **values, unsigned int count) {
+  (void)jit_options, (void)jit_values, (void)jit_count, (void)options, (void)values, (void)count;
+  if (!library || !code) return CUDA_ERROR_INVALID_VALUE;
+  *library = (CUlibrary)object_new(LIBRARY);
+  return *library ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuLibraryGetKernel)(CUkernel *kernel, CUlibrary library, const char *name) {
+  if (!object_get(library, LIBRARY)) return CUDA_ERROR_INVALID_HANDLE;
+  if (!kernel || !name) return CUDA_ERROR_INVALID_VALUE;
+  *kernel = (CUkernel)named(KERNEL, name);
+  return *kernel ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+ENTRY(cuKernelGetFunction)(CUfunction *function, CUkernel handle) {
+  struct object *kernel = object_get(handle, KERNEL);
+  if (!kernel) return CUDA_ERROR_INVALID_HANDLE;
+  *function = (CUfunction)named(FUNCTION, kernel->name);
+  return *function ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+// Nothing can be linked here: there is no cuLinkCreate to get a state from.
+ENTRY(cuLinkComplete)(CUlinkState state, void **cubin, size_t *size) {
+  (void)state, (void)cubin, (void)size;
+  return CUDA_ERROR_INVALID_HANDLE;
 }
 
 ENTRY(cuEventCreate)(CUevent *event, unsigned int flags) {

@@ -33,6 +33,9 @@ static size_t reusable_count;
 static const size_t arena_size = (size_t)1 << 40;
 static uint64_t arena_next, arena_end;
 
+// Kinds that are addresses of the arena only.
+enum { WITHOUT_PAGES = DEVICE_MEMORY | IPC_MEMORY | RESERVED_MEMORY };
+
 static size_t rounded(size_t size) { return (size + 511) & ~(size_t)511; }
 
 // Index of the first range that begins after the address.
@@ -98,8 +101,7 @@ uint64_t memory_allocate(enum memory memory, size_t size, int device) {
   uint64_t base = 0;
   pthread_mutex_lock(&lock);
   if (!on_device || (size <= config.memory_bytes && used[device] + rounded(size) <= config.memory_bytes)) {
-    bool reserved = memory == DEVICE_MEMORY || memory == IPC_MEMORY;
-    base = reserved ? device_address(rounded(size)) : mapped_address(size);
+    base = memory & WITHOUT_PAGES ? device_address(rounded(size)) : mapped_address(size);
     if (base && !insert((struct range){base, size, memory, device})) base = 0;
     if (base && on_device) used[device] += rounded(size);
   }
@@ -121,7 +123,7 @@ static void forget(struct range *range) {
     used[range->device] -= rounded(range->size);
   if (range->memory == MANAGED_MEMORY || range->memory == HOST_MEMORY)
     munmap((void *)(uintptr_t)range->base, range->size);
-  if ((range->memory == DEVICE_MEMORY || range->memory == IPC_MEMORY) && reusable_count < REUSE_SLOTS) {
+  if ((range->memory & WITHOUT_PAGES) && reusable_count < REUSE_SLOTS) {
     reusable[reusable_count].base = range->base;
     reusable[reusable_count++].size = rounded(range->size);
   }

@@ -7,7 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum memory { UNKNOWN_MEMORY = 0, DEVICE_MEMORY = 1, MANAGED_MEMORY = 2, HOST_MEMORY = 4, REGISTERED_MEMORY = 8, IPC_MEMORY = 16 };
+enum memory {
+  UNKNOWN_MEMORY = 0,
+  DEVICE_MEMORY = 1,
+  MANAGED_MEMORY = 2,
+  HOST_MEMORY = 4,
+  REGISTERED_MEMORY = 8,
+  IPC_MEMORY = 16,      // another process's device memory
+  RESERVED_MEMORY = 32, // addresses for cuMemMap; taken to be mapped
+};
 
 // Address, or 0 where there is no room.
 uint64_t memory_allocate(enum memory memory, size_t size, int device);

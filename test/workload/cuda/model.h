@@ -19,7 +19,7 @@ struct config {
 };
 extern struct config config;
 
-enum kind { FREE_SLOT, STREAM, EVENT, GRAPH, GRAPH_EXEC, POOL, ARRAY, MODULE, FUNCTION, CONTEXT };
+enum kind { FREE_SLOT, STREAM, EVENT, GRAPH, GRAPH_EXEC, POOL, ARRAY, MODULE, FUNCTION, CONTEXT, LIBRARY, KERNEL, PHYSICAL };
 
 // Every handle but a pointer to memory is the address of one of these.
 struct object {

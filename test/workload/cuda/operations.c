@@ -6,12 +6,12 @@ int64_t copy_ns(size_t bytes, enum rate rate) {
 }
 
 static bool on_device(enum memory memory) {
-  return memory == DEVICE_MEMORY || memory == MANAGED_MEMORY || memory == IPC_MEMORY;
+  return memory & (DEVICE_MEMORY | MANAGED_MEMORY | IPC_MEMORY | RESERVED_MEMORY);
 }
 
 static bool misplaced(enum memory memory, enum place place) {
   if (place == DEVICE) return !on_device(memory);
-  return place == HOST && (memory == DEVICE_MEMORY || memory == IPC_MEMORY);
+  return place == HOST && memory != MANAGED_MEMORY && on_device(memory);
 }
 
 // Page-locked memory is copied by the device on its own, pageable memory through a staging buffer that

@@ -1,8 +1,8 @@
 // Every function of the CUDA runtime pack once, and its _ptsz or _ptds twin, with values that cannot be
-// mistaken for each other. A line per call says what the columns of its row must be; a column the call
-// does not set is not named. Values that a call hands out are null where it failed.
+// mistaken for each other. A line per call says what the columns of its row must be.
 #include <stdlib.h>
 
+#include "rows.h"
 #include "scenarios.h"
 
 // Absent from the real libcudart.so.13: called only where they exist.
@@ -10,83 +10,21 @@
 #pragma weak cudaMemPrefetchAsync_v2_ptsz
 
 static cudaError_t result;
-static unsigned int sequence;
-static bool first_column;
-static uint64_t row_bytes;
-static enum op row_op;
-
-static void row_begin(const char *op, const char *symbol) {
-  printf("{\"scenario\":\"args\",\"seq\":%u,\"op\":\"%s\",\"symbol\":\"%s\",\"return_code\":%d,\"columns\":{",
-         sequence++, op, symbol, (int)result);
-  first_column = true;
-  row_bytes = 0;
-}
-
-static void row_end(void) {
-  puts("}}");
-  tally(row_op, row_bytes, result);
-}
-
-static void separate(void) {
-  if (!first_column) fputs(",", stdout);
-  first_column = false;
-}
-
-static void in(const char *column, uint64_t value) {
-  separate();
-  printf("\"%s\":%lu", column, value);
-  if (column[0] == 'b' && column[1] == 'y') row_bytes = value;
-}
-
-static void in_signed(const char *column, int value) {
-  separate();
-  printf("\"%s\":%d", column, value);
-}
-
-static void in_text(const char *column, const char *value) {
-  separate();
-  printf("\"%s\":\"%s\"", column, value);
-}
-
-static void out(const char *column, uint64_t value) {
-  separate();
-  if (result == cudaSuccess)
-    printf("\"%s\":%lu", column, value);
-  else
-    printf("\"%s\":null", column);
-}
-
-static void in_ptr(const char *column, const void *value) { in(column, (uintptr_t)value); }
-static void out_ptr(const char *column, const void *value) { out(column, (uintptr_t)value); }
-
-static void in_copy(const void *dst, const void *src, size_t bytes) {
-  in("bytes", bytes);
-  in_ptr("dst_ptr", dst);
-  in_ptr("src_ptr", src);
-}
-
-static void in_launch(const void *func, dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
-  in_ptr("func", func);
-  in("grid_x", grid.x), in("grid_y", grid.y), in("grid_z", grid.z);
-  in("block_x", block.x), in("block_y", block.y), in("block_z", block.z);
-  in("shared_mem_bytes", shared);
-  in_ptr("stream", stream);
-}
 
 // ROW(operation, symbol, (arguments), columns...): calls the symbol and prints its line.
 #define ROW(op, symbol, args, ...)                                                                             \
   do {                                                                                                         \
     result = expect(cudaSuccess, symbol args, #symbol);                                                        \
-    row_op = OP_##op;                                                                                          \
-    row_begin(#op, #symbol);                                                                                   \
+    row_begin("args", #op, #symbol, (int)result);                                                              \
     __VA_ARGS__;                                                                                               \
     row_end();                                                                                                 \
+    tally(OP_##op, row_bytes(), result);                                                                       \
   } while (0)
 #define ONE(op, args, ...) ROW(op, op, args, __VA_ARGS__)
 #define TWO(op, suffix, args, ...)                                                                             \
   ROW(op, op, args, __VA_ARGS__);                                                                              \
   ROW(op, op##suffix, args, __VA_ARGS__)
-#define NONE (void)0
+#define IN_COPY(dst, src, bytes) in_copy((uintptr_t)(dst), (uintptr_t)(src), bytes)
 
 enum { ROOM = 1 << 20 };
 static cudaStream_t stream;
@@ -183,22 +121,22 @@ static void allocations(void) {
 
 static void copies(void) {
   char *at = device, *host = pinned;
-  TWO(cudaMemcpy, _ptds, (at + 512, pageable, 20011, cudaMemcpyHostToDevice), in_copy(at + 512, pageable, 20011),
+  TWO(cudaMemcpy, _ptds, (at + 512, pageable, 20011, cudaMemcpyHostToDevice), IN_COPY(at + 512, pageable, 20011),
       in_text("kind", "h2d"));
-  ONE(cudaMemcpy, (pageable, at + 1024, 20021, cudaMemcpyDeviceToHost), in_copy(pageable, at + 1024, 20021),
+  ONE(cudaMemcpy, (pageable, at + 1024, 20021, cudaMemcpyDeviceToHost), IN_COPY(pageable, at + 1024, 20021),
       in_text("kind", "d2h"));
-  ONE(cudaMemcpy, (device2, at, 20023, cudaMemcpyDeviceToDevice), in_copy(device2, at, 20023),
+  ONE(cudaMemcpy, (device2, at, 20023, cudaMemcpyDeviceToDevice), IN_COPY(device2, at, 20023),
       in_text("kind", "d2d"));
-  ONE(cudaMemcpy, (host, pageable, 20029, cudaMemcpyHostToHost), in_copy(host, pageable, 20029),
+  ONE(cudaMemcpy, (host, pageable, 20029, cudaMemcpyHostToHost), IN_COPY(host, pageable, 20029),
       in_text("kind", "h2h"));
-  ONE(cudaMemcpy, (host, device, 20047, cudaMemcpyDefault), in_copy(host, device, 20047),
+  ONE(cudaMemcpy, (host, device, 20047, cudaMemcpyDefault), IN_COPY(host, device, 20047),
       in_text("kind", "default"));
-  TWO(cudaMemcpyAsync, _ptsz, (at, host, 20051, cudaMemcpyHostToDevice, stream), in_copy(at, host, 20051),
+  TWO(cudaMemcpyAsync, _ptsz, (at, host, 20051, cudaMemcpyHostToDevice, stream), IN_COPY(at, host, 20051),
       in_text("kind", "h2d"), in_ptr("stream", stream));
   TWO(cudaMemcpy2D, _ptds, (at, 1024, host, 2048, 1007, 17, cudaMemcpyHostToDevice),
-      in_copy(at, host, 1007 * 17), in_text("kind", "h2d"));
+      IN_COPY(at, host, 1007 * 17), in_text("kind", "h2d"));
   TWO(cudaMemcpy2DAsync, _ptsz, (host, 1024, at, 2048, 1009, 19, cudaMemcpyDeviceToHost, stream),
-      in_copy(host, at, 1009 * 19), in_text("kind", "d2h"), in_ptr("stream", stream));
+      IN_COPY(host, at, 1009 * 19), in_text("kind", "d2h"), in_ptr("stream", stream));
 
   struct cudaChannelFormatDesc floats = {32, 0, 0, 0, cudaChannelFormatKindFloat};
   cudaArray_t array = NULL, cube = NULL;
@@ -222,9 +160,9 @@ static void copies(void) {
                                   .dstPtr = {at, 2048, 2048, 64},
                                   .extent = {1033, 5, 3},
                                   .kind = cudaMemcpyHostToDevice};
-  TWO(cudaMemcpy3D, _ptds, (&box), in_copy(at, host, 1033 * 5 * 3), in_text("kind", "h2d"));
+  TWO(cudaMemcpy3D, _ptds, (&box), IN_COPY(at, host, 1033 * 5 * 3), in_text("kind", "h2d"));
   box.extent.width = 1039;
-  TWO(cudaMemcpy3DAsync, _ptsz, (&box, stream), in_copy(at, host, 1039 * 5 * 3), in_text("kind", "h2d"),
+  TWO(cudaMemcpy3DAsync, _ptsz, (&box, stream), IN_COPY(at, host, 1039 * 5 * 3), in_text("kind", "h2d"),
       in_ptr("stream", stream));
   struct cudaMemcpy3DPeerParms peers = {.srcPtr = {device2, 2048, 2048, 64},
                                         .srcDevice = 1,
@@ -236,9 +174,9 @@ static void copies(void) {
   peers.extent.width = 1051;
   TWO(cudaMemcpy3DPeerAsync, _ptsz, (&peers, stream), in("bytes", 1051 * 5 * 3), in("dst_device", 0),
       in("src_device", 1), in_ptr("dst_ptr", at), in_ptr("src_ptr", device2), in_ptr("stream", stream));
-  ONE(cudaMemcpyPeer, (at, 1, device2, 0, 20063), in_copy(at, device2, 20063), in("dst_device", 1),
+  ONE(cudaMemcpyPeer, (at, 1, device2, 0, 20063), IN_COPY(at, device2, 20063), in("dst_device", 1),
       in("src_device", 0));
-  ONE(cudaMemcpyPeerAsync, (at, 0, device2, 1, 20071, stream), in_copy(at, device2, 20071), in("dst_device", 0),
+  ONE(cudaMemcpyPeerAsync, (at, 0, device2, 1, 20071, stream), IN_COPY(at, device2, 20071), in("dst_device", 0),
       in("src_device", 1), in_ptr("stream", stream));
 
   static char variable[ROOM];
@@ -379,5 +317,5 @@ void run_args(FILE *file) {
   ONE(cudaGetLastError, (), NONE);
   ONE(cudaDeviceReset, (), NONE);
   free(pageable);
-  fprintf(file, ",\"rows\":%u", sequence);
+  fprintf(file, ",\"rows\":%u", row_count());
 }

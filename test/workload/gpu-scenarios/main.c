@@ -17,7 +17,7 @@ static const struct scenario {
     {"steady", run_steady},         {"pageable", run_pageable}, {"leak", run_leak},   {"stall", run_stall},
     {"errors", run_errors},         {"hang", run_hang},         {"threads", run_threads}, {"nested", run_nested},
     {"fork", run_fork},             {"short", run_short},       {"longjmp", run_longjmp},
-    {"threadexit", run_threadexit}, {"args", run_args},         {"storm", run_storm},
+    {"threadexit", run_threadexit}, {"args", run_args},         {"driver-args", run_driver_args}, {"storm", run_storm},
 };
 
 static const struct scenario *find(const char *name) {

@@ -30,6 +30,7 @@ void run_short_child(int fd, int slots, int slot);
 void run_longjmp(FILE *out);
 void run_threadexit(FILE *out);
 void run_args(FILE *out);
+void run_driver_args(FILE *out);
 void run_storm(FILE *out);
 
 // Calls of whatever kind whose result was not the one the scenario is about; never with options.real.
