@@ -7,11 +7,6 @@ cd "$(dirname "$0")/.."
 . packaging/setup.sh
 
 RECORDED=test/fixtures/demo-v1.duckdb
-missing=''
-# lacks WHAT HOW: remembers a thing that is missing and how to get it.
-lacks() { missing="$missing  - $1
-      $2
-"; }
 
 show() { printf '\n$ %s\n' "$*"; }
 
@@ -32,33 +27,38 @@ ask() {
   sha256sum "$1"
 }
 
+compiler_here() { have cc && echo 'int main(void) { return 0; }' | cc -pthread -x c -o /dev/null - 2>/dev/null; }
+
+# not_ready: what `ingero check` found missing, and how to get it; nothing on a host that can trace.
+not_ready() {
+  { node bin/ingero.js check --json 2>&1 || true; } | node -e '
+    const { checks } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+    for (const { name, status, value, detail, next } of checks) {
+      if (status !== "fail") continue;
+      console.log(`  - ${name}: ${value}${detail ? `; ${detail.split("\n")[0]}` : ""}`);
+      if (next) console.log(`      ${next}`);
+    }'
+}
+
 if ! node_here; then
   echo "ingero needs Node.js $NODE_MAJOR or newer and npm; found: $(node --version 2>/dev/null || echo none)." >&2
-  echo "  Debian 13, Ubuntu 25.04 or newer: apt-get install nodejs npm; older: a package from nodejs.org" >&2
+  echo '  Debian 13, Ubuntu 25.04 or newer: apt-get install nodejs npm; older: a package of the Node.js project.' >&2
   exit 3
 fi
 npm_packages
 npm run --silent build
 
-if [ "$(id -u)" != 0 ]; then
-  lacks 'root, which putting probes in the kernel takes' 'sudo sh packaging/demo.sh'
+libbpf_here || apt_install libbpf1 || true
+compiler_here || apt_install gcc libc6-dev || true
+missing=$(not_ready)
+if ! compiler_here; then
+  missing="$missing
+  - C compiler: not found; it builds the workload
+      apt-get install gcc libc6-dev   (RHEL, Fedora: dnf install gcc glibc-devel)"
 fi
-if ! libbpf_here && ! apt_install libbpf1; then
-  lacks 'libbpf 1.x, which loads the BPF object' 'apt-get install libbpf1   (RHEL, Fedora: dnf install libbpf)'
-fi
-if ! { have cc && echo 'int main(void){return 0;}' | cc -pthread -x c -o /dev/null - 2>/dev/null; } &&
-  ! apt_install gcc libc6-dev; then
-  lacks 'a C compiler, which builds the workload' 'apt-get install gcc libc6-dev'
-fi
-# With the above in place, what is left is up to the kernel; `check` tries it.
-if [ -z "$missing" ] && ! report=$(node bin/ingero.js check 2>&1); then
-  lacks 'BPF on this kernel or in this container; `ingero check` says:' \
-    "$(printf '%s\n' "$report" | grep -E '^(fail|Not ready)' | head -n 8 | sed '2,$s/^/      /')"
-fi
-
 if [ -n "$missing" ]; then
-  printf 'This host cannot trace yet. Missing:\n%s' "$missing"
-  printf 'Until then, here is what the queries find in %s, a capture of the same\nworkload that was recorded on another machine.\n' "$RECORDED"
+  printf 'This host cannot trace yet. Missing:\n%s\n' "$missing"
+  printf '\nUntil then, here is what the queries find in %s, a capture of the same\nworkload that was recorded on another machine.\n' "$RECORDED"
   ask "$RECORDED"
   exit 0
 fi
