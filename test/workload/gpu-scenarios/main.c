@@ -54,7 +54,7 @@ static void run_all(void) {
     const char *name;
     long count, pause_us;
   } parts[] = {
-      {"steady", 400, 5000}, {"pageable", 60, 2000}, {"leak", 600, 2000},
+      {"steady", 800, 5000}, {"pageable", 80, 2000}, {"leak", 600, 2000},
       {"stall", 120, 4000},  {"errors", 60, 2000},   {"threads", 150, 2000},
   };
   long count = options.count;
