@@ -62,6 +62,8 @@ export const SIZEOF_COUNTERS = COUNTERS.length * 8;
 
 /** `struct settings` of bpf/event.h. */
 export interface BpfSettings {
+  /** Monotonic time call ids count from, ns. */
+  epochNs: bigint;
   /** Number of rings - 1; the number is a power of two. */
   ringMask: number;
   /** Bits of a call id that hold the CPU. */
@@ -76,11 +78,12 @@ export interface BpfSettings {
 
 /** The bytes of the object's .rodata, which holds nothing but `struct settings`. */
 export function encodeSettings(settings: BpfSettings): Buffer {
-  const bytes = Buffer.alloc(28);
-  bytes.writeUInt32LE(settings.ringMask, 0);
-  bytes.writeUInt32LE(settings.cpuBits, 4);
-  bytes.writeUInt8(settings.filterByProcess ? 1 : 0, 8);
-  bytes.writeUInt8(settings.followChildren ? 1 : 0, 9);
-  bytes.write(settings.comm.slice(0, COMM_LENGTH - 1), 10, 'utf8');
+  const bytes = Buffer.alloc(40);
+  bytes.writeBigUInt64LE(settings.epochNs, 0);
+  bytes.writeUInt32LE(settings.ringMask, 8);
+  bytes.writeUInt32LE(settings.cpuBits, 12);
+  bytes.writeUInt8(settings.filterByProcess ? 1 : 0, 16);
+  bytes.writeUInt8(settings.followChildren ? 1 : 0, 17);
+  bytes.write(settings.comm.slice(0, COMM_LENGTH - 1), 18, 'utf8');
   return bytes;
 }

@@ -118,6 +118,7 @@ export class BpfObject {
       const rodata = libbpf.bpf_object__find_map_by_name(object, '.rodata') as Pointer;
       const settings = encodeSettings({
         ...options.filter,
+        epochNs: process.hrtime.bigint(),
         ringMask: ringCount - 1,
         cpuBits: Math.ceil(Math.log2(cpus + 1)),
       });

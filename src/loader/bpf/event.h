@@ -18,6 +18,8 @@ typedef unsigned long long u64;
 #define COMM_LEN 16
 
 struct settings {
+	/* Monotonic time call ids count from. */
+	u64 epoch_ns;
 	/* Number of rings - 1. */
 	u32 ring_mask;
 	/* Bits of a call id that hold the CPU. */

@@ -30,13 +30,6 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} next_call SEC(".maps");
-
 /* Process ids to record when settings.filter_by_process is set. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -64,9 +57,12 @@ struct frame {
 	u64 call_id;
 	/* Stack pointer at entry: tells this call's return from any other. */
 	u64 sp;
-	u32 probe;
+	u16 probe;
 	u16 missing;
 	u16 slot_count;
+	/* struct probe's reads_at_return and return_bits. */
+	u8 reads_at_return;
+	u8 return_bits;
 	u64 slots[MAX_SLOTS];
 };
 
@@ -123,23 +119,19 @@ static __always_inline void fill(struct call_record *record, struct frame *frame
 #define EMIT_SIZED(n)                                                                                      \
 	do {                                                                                               \
 		struct call_record *record = bpf_ringbuf_reserve(ring, sizeof(*record) + (n) * 8, 0);     \
-		if (!record) {                                                                             \
-			count(&c->lost_ring_full);                                                         \
-			return;                                                                            \
-		}                                                                                          \
+		if (!record)                                                                               \
+			goto lost;                                                                         \
 		fill(record, frame, parent_id, pid_tgid, status, duration, value);                         \
 		__builtin_memcpy(record->slots, frame->slots, (n) * 8);                                    \
 		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);                                              \
 	} while (0)
 
-static __always_inline void emit(struct counters *c, struct frame *frame, u64 parent_id, u64 pid_tgid,
-				 u8 status, u64 duration, u64 value)
+static __always_inline void emit(struct frame *frame, u64 parent_id, u64 pid_tgid, u8 status, u64 duration,
+				 u64 value)
 {
 	void *ring = current_ring();
-	if (!ring) {
-		count(&c->lost_ring_full);
-		return;
-	}
+	if (!ring)
+		goto lost;
 	if (frame->slot_count <= 2)
 		EMIT_SIZED(2);
 	else if (frame->slot_count <= 4)
@@ -148,6 +140,12 @@ static __always_inline void emit(struct counters *c, struct frame *frame, u64 pa
 		EMIT_SIZED(8);
 	else
 		EMIT_SIZED(MAX_SLOTS);
+	return;
+lost:;
+	u32 id = frame->probe;
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	if (c)
+		count(&c->lost_ring_full);
 }
 
 /* Ends the innermost call of a thread that did not return. */
@@ -159,14 +157,10 @@ static __noinline int drop_frame(struct thread *thread, u64 pid_tgid, u8 status)
 	if (depth == 0 || depth > MAX_DEPTH)
 		return 0;
 	u32 top = (depth - 1) & (MAX_DEPTH - 1);
-	struct frame *frame = &thread->frames[top];
-	u32 id = frame->probe;
 	u64 parent_id = 0;
 	if (top > 0)
 		parent_id = thread->frames[(top - 1) & (MAX_DEPTH - 1)].call_id;
-	struct counters *c = bpf_map_lookup_elem(&counters, &id);
-	if (c)
-		emit(c, frame, parent_id, pid_tgid, status, 0, 0);
+	emit(&thread->frames[top], parent_id, pid_tgid, status, 0, 0);
 	thread->depth = top;
 	return 1;
 }
@@ -243,9 +237,7 @@ int on_entry(struct pt_regs *ctx)
 	u32 id = bpf_get_attach_cookie(ctx);
 	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
 	struct counters *c = bpf_map_lookup_elem(&counters, &id);
-	u32 zero = 0;
-	u64 *next = bpf_map_lookup_elem(&next_call, &zero);
-	if (!probe || !c || !next)
+	if (!probe || !c)
 		return 0;
 	count(&c->hits);
 
@@ -272,11 +264,15 @@ int on_entry(struct pt_regs *ctx)
 		return 0;
 	}
 	struct frame *frame = &thread->frames[depth & (MAX_DEPTH - 1)];
-	frame->start_ns = bpf_ktime_get_ns();
+	u64 now = bpf_ktime_get_ns();
+	frame->start_ns = now;
 	frame->sp = sp;
 	frame->probe = id;
 	frame->slot_count = probe->slot_count;
-	frame->call_id = (__sync_fetch_and_add(next, 1) + 1) << settings.cpu_bits | bpf_get_smp_processor_id();
+	frame->reads_at_return = probe->reads_at_return;
+	frame->return_bits = probe->return_bits;
+	/* Unique: programs do not migrate, and no CPU enters two calls in the same nanosecond. */
+	frame->call_id = (now - settings.epoch_ns) << settings.cpu_bits | bpf_get_smp_processor_id();
 
 	u64 *sources = thread->sources;
 	LOAD_ARGUMENTS(sources, ctx);
@@ -306,7 +302,7 @@ int on_entry(struct pt_regs *ctx)
 
 	if (probe->flags & PROBE_ENTRY_ONLY) {
 		u64 parent_id = depth ? thread->frames[(depth - 1) & (MAX_DEPTH - 1)].call_id : 0;
-		emit(c, frame, parent_id, pid_tgid, STATUS_ENTRY, 0, 0);
+		emit(frame, parent_id, pid_tgid, STATUS_ENTRY, 0, 0);
 		return 0;
 	}
 	thread->depth = depth + 1;
@@ -314,9 +310,14 @@ int on_entry(struct pt_regs *ctx)
 }
 
 /* Reads what the call wrote through its out-parameters; a failed call wrote nothing to rely on. */
-static __noinline int read_results(struct frame *frame, struct probe *probe, struct counters *c, int succeeded)
+static __noinline int read_results(struct frame *frame, int succeeded)
 {
-	if (!frame || !probe || !c)
+	if (!frame)
+		return 0;
+	u32 id = frame->probe;
+	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	if (!probe || !c)
 		return 0;
 	for (u32 i = 0; i < MAX_SLOTS; i++) {
 		if (i >= probe->slot_count)
@@ -324,61 +325,62 @@ static __noinline int read_results(struct frame *frame, struct probe *probe, str
 		struct slot *slot = &probe->slots[i];
 		if (slot->deref != DEREF_RETURN)
 			continue;
-		u64 value;
+		u64 value = 0;
 		if (!succeeded) {
 			frame->missing |= 1 << i;
 		} else if (read_sized(&value, slot->size, frame->slots[i] + slot->offset)) {
 			frame->missing |= 1 << i;
 			count(&c->read_faults);
-		} else {
-			frame->slots[i] = value;
-			continue;
 		}
-		frame->slots[i] = 0;
+		frame->slots[i] = value;
 	}
 	return 0;
 }
 
+static __noinline int count_orphan(struct pt_regs *ctx)
+{
+	u32 id = bpf_get_attach_cookie(ctx);
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	if (c)
+		count(&c->orphan_returns);
+	return 0;
+}
+
+/*
+ * The stack pointer alone says which call returns, so the common path needs neither the cookie nor the probe.
+ * Calls with the same one are tail calls of each other; they return innermost first, as they were entered.
+ */
 SEC("uprobe")
 int on_return(struct pt_regs *ctx)
 {
 	u64 now = bpf_ktime_get_ns();
-	u32 id = bpf_get_attach_cookie(ctx);
-	struct counters *c = bpf_map_lookup_elem(&counters, &id);
-	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
-	if (!c || !probe)
-		return 0;
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!thread)
-		goto orphan;
+		return count_orphan(ctx);
 	u64 pid_tgid = pid_tgid_of(task);
 	u64 sp = REG_SP(ctx) - RETURN_POPS;
 	u32 depth = thread->depth;
 	if (depth == 0 || depth > MAX_DEPTH)
-		goto orphan;
+		return count_orphan(ctx);
 	struct frame *frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
 	if (frame->sp != sp) {
 		drop_unwound(thread, pid_tgid, sp);
 		depth = thread->depth;
 		if (depth == 0 || depth > MAX_DEPTH)
-			goto orphan;
+			return count_orphan(ctx);
 		frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
+		if (frame->sp != sp)
+			return count_orphan(ctx);
 	}
-	if (frame->sp != sp || frame->probe != id)
-		goto orphan;
-
 	u64 value = REG_RESULT(ctx);
-	if (probe->return_bits == 32)
-		value = (u32)value;
-	if (probe->reads_at_return)
-		read_results(frame, probe, c, probe->return_bits == 0 || value == 0);
+	if (frame->reads_at_return) {
+		u64 result = frame->return_bits == 32 ? (u32)value : value;
+		read_results(frame, frame->return_bits == 0 || result == 0);
+	}
 	u64 parent_id = depth > 1 ? thread->frames[(depth - 2) & (MAX_DEPTH - 1)].call_id : 0;
 	thread->depth = depth - 1;
-	emit(c, frame, parent_id, pid_tgid, STATUS_RETURNED, now - frame->start_ns, value);
-	return 0;
-orphan:
-	count(&c->orphan_returns);
+	emit(frame, parent_id, pid_tgid, STATUS_RETURNED, now - frame->start_ns, value);
 	return 0;
 }
 
