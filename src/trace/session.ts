@@ -183,6 +183,8 @@ export class TraceSession {
 
   async #finish(path: string, end: End): Promise<TraceOutcome> {
     for (const timer of this.#timers) clearInterval(timer);
+    // A command that outlives its trace goes on by itself; nobody waits for it.
+    this.#command?.unref();
     this.#sendUnfound();
     this.#links.close();
     this.#object.dumpInFlight();
