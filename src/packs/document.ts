@@ -35,8 +35,10 @@ export class PackDocument {
       prettyErrors: false,
       // The library compares every pair of keys; duplicateKeys() below takes one pass.
       uniqueKeys: false,
-      logLevel: 'silent',
+      logLevel: 'error',
     });
+    // The library turns a stack overflow into an error of the document.
+    if (document.errors.some((error) => error.message.includes('call stack'))) throw new RangeError();
     return new PackDocument(path, text, lines, document);
   }
 
@@ -103,7 +105,20 @@ export class PackDocument {
   /** A problem at a character of the text. */
   problem(rule: string, message: string, offset: number, suggestion?: string): PackProblem {
     const { line, col } = this.lines.linePos(Math.min(offset, this.text.length));
-    return makeProblem(rule, message, this.path, Math.max(line, 1), Math.max(col, 1), this.text, suggestion);
+    return makeProblem(
+      rule,
+      message,
+      this.path,
+      Math.max(line, 1),
+      Math.max(col, 1),
+      this.lineAt(line),
+      suggestion,
+    );
+  }
+
+  private lineAt(line: number): string {
+    const { lineStarts } = this.lines;
+    return this.text.slice(lineStarts[line - 1] ?? 0, lineStarts[line]).replace(/\r?\n?$/, '');
   }
 
   /** The node at a path, or the nearest one above it that exists. */
@@ -142,7 +157,7 @@ export class PackDocument {
     const lineStart = this.lines.lineStarts[line - 1];
     if (lineStart === undefined) return start;
     const content = value.split('\n')[before.length - 1] ?? '';
-    const indent = lineAt(this.text, line).indexOf(content);
+    const indent = this.lineAt(line).indexOf(content);
     return lineStart + Math.max(indent, 0) + (before.at(-1)?.length ?? 0);
   }
 }
@@ -153,10 +168,6 @@ function keyName(pair: Pair): string {
 
 function startOf(node: unknown): number {
   return (node as Node | null)?.range?.[0] ?? 0;
-}
-
-function lineAt(text: string, line: number): string {
-  return text.split('\n', line)[line - 1]?.replace(/\r$/, '') ?? '';
 }
 
 /** Characters that would move the cursor, hide or reorder text in a terminal. */
@@ -170,16 +181,16 @@ export function makeProblem(
   path: string,
   line: number,
   column: number,
-  text: string,
+  snippet: string,
   suggestion?: string,
 ): PackProblem {
   return {
     rule,
     message: printable(message.replaceAll('\n', ' ')),
-    path,
+    path: printable(path),
     line,
     column,
-    snippet: printable(lineAt(text, line)).slice(0, MAX_SNIPPET),
+    snippet: printable(snippet).slice(0, MAX_SNIPPET),
     ...(suggestion === undefined ? {} : { suggestion: printable(suggestion.replaceAll('\n', ' ')) }),
   };
 }

@@ -7,6 +7,9 @@ import { didYouMean } from './suggest.js';
 /** Version of the pack grammar this ingero reads (the optional top-level key `schema`). */
 export const GRAMMAR_VERSION = 1;
 
+/** Schema errors that are explained; a file with more is no pack. */
+const MAX_ERRORS = 1000;
+
 let validate: ValidateFunction | undefined;
 
 function validator(): ValidateFunction {
@@ -25,7 +28,7 @@ function validator(): ValidateFunction {
 export function checkGrammar(value: unknown): PackIssue[] {
   const check = validator();
   if (check(value)) return [];
-  return (check.errors ?? []).flatMap((error) => toIssue(error) ?? []);
+  return (check.errors ?? []).slice(0, MAX_ERRORS).flatMap((error) => toIssue(error) ?? []);
 }
 
 /** Undefined for errors that only repeat another one in the terms of JSON Schema. */
@@ -85,6 +88,7 @@ function toIssue(error: ErrorObject): PackIssue | undefined {
 function subject(at: readonly string[]): string {
   const last = at.at(-1);
   if (last === undefined) return 'the pack';
+  if (at[0] === 'enums' && at.length === 3) return 'name';
   if (!/^[0-9]+$/.test(last)) return last;
   const list = at.at(-2) ?? '';
   return { probes: 'probe', libraries: 'library', symbols: 'symbol' }[list] ?? `${list} ${Number(last) + 1}`;

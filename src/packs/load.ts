@@ -16,10 +16,15 @@ import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
 /** Largest pack file that is read, in bytes. The shipped packs are under 64 KiB. */
 export const MAX_PACK_BYTES = 1024 * 1024;
 
+/** Problems that are worked out for one file; nobody reads more. */
+const MAX_PROBLEMS = 200;
+/** Probes that are looked into when a file has more than the schema allows. */
+const MAX_PROBES = 256;
+
 export interface ParsedPack {
   /** Present when there are no problems. */
   pack?: Pack;
-  /** Everything that is wrong with the file, in the order of its lines. */
+  /** Everything that is wrong with the file (up to 200 problems), in the order of its lines. */
   problems: PackProblem[];
 }
 
@@ -32,17 +37,14 @@ export function parsePack(
   path: string,
   schema: CaptureSchema = readCaptureSchema(),
 ): ParsedPack {
-  const unreadable = (rule: string, message: string, offset = 0): ParsedPack => {
-    const before = text.slice(0, offset).split('\n');
-    const column = (before.at(-1)?.length ?? 0) + 1;
-    return { problems: [makeProblem(rule, message, path, before.length, column, text)] };
-  };
+  const unreadable = (rule: string, message: string): ParsedPack => ({
+    problems: [makeProblem(rule, message, path, 1, 1, '')],
+  });
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_PACK_BYTES) {
     return unreadable('too-large', `the file has ${bytes} bytes; a pack has at most ${MAX_PACK_BYTES}`);
   }
-  const nul = text.indexOf('\0');
-  if (nul >= 0) return unreadable('not-text', 'the file contains a NUL byte', nul);
+  if (text.includes('\0')) return unreadable('not-text', 'the file contains a NUL byte');
   try {
     return check(PackDocument.parse(text, path), text, path, schema);
   } catch (error) {
@@ -57,12 +59,12 @@ function check(document: PackDocument, text: string, path: string, schema: Captu
   const newer = newerGrammar(document.topLevel('schema'));
   if (newer !== undefined) return { problems: [document.locate(newer)] };
   const syntax = [...document.syntaxProblems(), ...document.duplicateKeys(), ...document.brokenAliases()];
-  if (syntax.length > 0) return { problems: inOrder(syntax) };
+  if (syntax.length > 0) return { problems: inOrder(syntax).slice(0, MAX_PROBLEMS) };
 
   const value = document.value();
   const shape = checkGrammar(value);
   const issues = isRecord(value) ? [...shape, ...checkMeaning(value, shape, schema)] : shape;
-  const problems = inOrder(issues.map((issue) => document.locate(issue)));
+  const problems = inOrder(issues.slice(0, MAX_PROBLEMS).map((issue) => document.locate(issue)));
   return problems.length > 0 ? { problems } : { pack: toPack(value as PackYaml, text, path), problems };
 }
 
@@ -125,7 +127,10 @@ function checkMeaning(
   const { types, issues: typeIssues } = parseTypes(text('types') ?? '');
   const issues: PackIssue[] = typeIssues.map((issue) => ({ ...issue, at: ['types'] }));
   const probes: ProbeFacts[] = [];
-  for (const [index, spec] of (Array.isArray(value.probes) ? value.probes : []).entries()) {
+  for (const [index, spec] of (Array.isArray(value.probes)
+    ? value.probes.slice(0, MAX_PROBES)
+    : []
+  ).entries()) {
     if (!sound('probes', index)) continue;
     const results = (['x64', 'arm64'] as const).map((arch) =>
       compileProbe(text('name') ?? '', spec as ProbeSpec, index, types, arch),
@@ -222,7 +227,7 @@ export function loadBuiltinPacks(dir: string = join(PACKAGE_ROOT, 'probes')): Pa
     const first = packs.findIndex((other) => other.name === pack.name);
     if (first === index) continue;
     const message = `pack ${pack.name} is already defined in ${packs[first]?.source.path}`;
-    problems.push(makeProblem('duplicate-pack', message, pack.source.path, 1, 1, pack.source.text));
+    problems.push(makeProblem('duplicate-pack', message, pack.source.path, 1, 1, ''));
   }
   if (problems.length > 0) throw badPack(problems);
   return packs;

@@ -32,7 +32,7 @@ export interface TypeTable {
   names: Map<string, CType>;
   /** By `struct X`, `union X`, `enum X`. */
   tags: Map<string, CType>;
-  /** Words of declarations that could not be read: using one of them is not reported again. */
+  /** Names from declarations that are wrong: using one of them is not reported again. */
   broken: Set<string>;
 }
 
@@ -156,8 +156,10 @@ class DeclarationError extends Error {
 /** Recursive-descent reader of C declarations (C11 6.7 without bit-fields, initialisers and attributes). */
 class Reader {
   readonly issues: TextIssue[] = [];
-  /** Set when a type is unusable although nothing new is to be said about it. */
+  /** Set when the declaration uses a type that is unknown or could not be read. */
   spoiled = false;
+  /** Names the declaration being read gives to types. */
+  private declared: string[] = [];
   private position = 0;
   private nesting = 0;
 
@@ -221,13 +223,17 @@ class Reader {
     while (this.token.kind !== 'end') {
       const start = this.position;
       this.nesting = 0;
+      this.spoiled = false;
+      this.declared = [];
       try {
         this.typeDeclaration();
       } catch (error) {
         if (!(error instanceof DeclarationError)) throw error;
         this.issues.push(error.issue);
         this.skipDeclaration(start);
+        this.spoiled = true;
       }
+      if (this.spoiled) for (const name of this.declared) this.types.broken.add(name);
     }
   }
 
@@ -264,7 +270,8 @@ class Reader {
           'types holds struct, union, enum and typedef declarations; functions go under probes',
         );
       }
-      this.types.names.set(name.text, type);
+      if (type.kind === 'record' && !type.name.includes(' ')) type.name = name.text;
+      this.declare(name.text, type);
     } while (this.accept(','));
     this.expect(';');
   }
@@ -356,6 +363,7 @@ class Reader {
     const token = this.take();
     if (token.text === 'struct' || token.text === 'union') return this.record(token.text);
     if (token.text === 'enum') return this.enumeration();
+    if (this.types.broken.has(token.text)) this.spoiled = true;
     const type = this.types.names.get(token.text);
     if (type !== undefined) return type;
     if (this.token.text === '::') this.expect(token.text);
@@ -381,8 +389,14 @@ class Reader {
     const key = `${kind} ${name}`;
     const type = this.types.tags.get(key) ?? make();
     this.types.tags.set(key, type);
-    if (!this.types.names.has(name)) this.types.names.set(name, type);
+    if (this.types.broken.has(name)) this.spoiled = true;
+    if (!this.types.names.has(name)) this.declare(name, type);
     return { type, name };
+  }
+
+  private declare(name: string, type: CType): void {
+    this.types.names.set(name, type);
+    this.declared.push(name);
   }
 
   private record(kind: 'struct' | 'union'): RecordType {

@@ -1,7 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { locateArguments } from '../../src/packs/abi.js';
-import { parsePrototype } from '../../src/packs/prototype.js';
 import { splitFunctions, storedValue } from './support/aarch64.js';
 import { type GeneratedProgram, generateProgram } from './support/c-generator.js';
 import { captured, type EntryState, typesOf } from './support/machine.js';

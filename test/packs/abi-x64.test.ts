@@ -85,7 +85,10 @@ describe.skipIf(process.arch !== 'x64' || !available('gcc', '--version'))('x86-6
     let compared = 0;
     for (const [index, { prototype, params }] of program.functions.entries()) {
       const [dump = '', ...values] = (lines[index] ?? '').split(' ');
-      const words = dump.split(',').filter(Boolean).map((hex) => BigInt(`0x${hex}`));
+      const words = dump
+        .split(',')
+        .filter(Boolean)
+        .map((hex) => BigInt(`0x${hex}`));
       const state: EntryState = {
         registers: words.slice(0, 6),
         stack: (at) => words[6 + at] ?? 0n,

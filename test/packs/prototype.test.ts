@@ -85,18 +85,19 @@ describe('types', () => {
       struct Flexible { int n; char data[]; };
     `);
     expect(issues).toEqual([]);
-    expect([...types.names].filter(([name]) => /^[A-Z]/.test(name)).map(([name, type]) => [name, sizeOf(type)])).toEqual(
-      [
-        ['Small', 12],
-        ['Outer', 56],
-        ['Either', 4],
-        ['Flexible', 4],
-      ],
-    );
+    expect(
+      [...types.names].filter(([name]) => /^[A-Z]/.test(name)).map(([name, type]) => [name, sizeOf(type)]),
+    ).toEqual([
+      ['Small', 12],
+      ['Outer', 56],
+      ['Either', 4],
+      ['Flexible', 4],
+    ]);
   });
 
   it('a tag is a name, a typedef may be made before its struct', () => {
-    const types = 'typedef struct node node_t; struct node { node_t *next; int v; }; typedef struct node node;';
+    const types =
+      'typedef struct node node_t; struct node { node_t *next; int v; }; typedef struct node node;';
     expect(paramsOf('int f(node a, node_t *b, struct node c)', types)).toEqual([
       'struct node a',
       'struct node * b',
@@ -115,16 +116,25 @@ describe('types', () => {
 describe('what cannot be read is said', () => {
   it.each([
     ['int f(const char *format, ...)', '26 variadic: variadic function'],
-    ['int f(void (*done)(int))', '6 function-pointer: parameter done is a function pointer written out (typedef'],
+    [
+      'int f(void (*done)(int))',
+      '6 function-pointer: parameter done is a function pointer written out (typedef',
+    ],
     ['int f(sise_t n)', '6 unknown-type: unknown type sise_t (did you mean size_t?)'],
     ['foo_t f(bar_t n)', '0 unknown-type: unknown type foo_t'],
-    ['int f(struct big b)', '6 incomplete-type: struct big is passed by value but its members are not declared'],
+    [
+      'int f(struct big b)',
+      '6 incomplete-type: struct big is passed by value but its members are not declared',
+    ],
     ['int f(int a, int a)', '13 duplicate-parameter: two parameters are named a'],
     ['f(int a)', '0 c-syntax: f has no return type'],
     ['int f', '4 c-syntax: not a function declaration'],
     ['int f(int a', '11 c-syntax: expected ")", found the end of the text'],
     ['int f(int a) { return 0; }', '13 c-syntax: unexpected "{" after the declaration'],
-    ['int f(int &a)', '10 c-syntax: C++ reference in a C declaration (a reference is passed as a pointer: write *)'],
+    [
+      'int f(int &a)',
+      '10 c-syntax: C++ reference in a C declaration (a reference is passed as a pointer: write *)',
+    ],
     ['void c10::f(int a)', '8 c-syntax: C++ name in a C declaration'],
     ['int f(float long a)', '6 unknown-type: no such type: float long'],
     ['int f(__attribute__((x)) int a)', '6 unsupported-attribute: __attribute__ is not supported'],
@@ -162,7 +172,10 @@ describe('what cannot be read is said', () => {
   });
 
   it('a broken declaration is reported once, not again where its names are used', () => {
-    const issues = issueOf('int f(thing a, other_t b)', 'typedef struct { int a : 1; } thing; typedef int other_t;');
+    const issues = issueOf(
+      'int f(thing a, other_t b)',
+      'typedef struct { int a : 1; } thing; typedef int other_t;',
+    );
     expect(issues).toBe(
       '23 unsupported-bitfield: bit-fields are not supported (declare the whole integer as one member)',
     );
@@ -176,25 +189,36 @@ describe('properties', () => {
   it('white space and comments between tokens change nothing', () => {
     const gap = fc.constantFrom(' ', '\n', '\t', ' /* x */ ', ' // y\n');
     fc.assert(
-      fc.property(fc.array(fc.tuple(base, fc.nat(3), name), { maxLength: 6 }), gap, gap, (params, one, two) => {
-        const unique = params.map(([type, stars, word], index) => [type, '*'.repeat(stars + 1), `${word}${index}`]);
-        const plain = `int f(${unique.map((words) => words.join(' ')).join(', ') || 'void'})`;
-        const spaced = `int${one}f${two}(${unique.map((words) => words.join(two)).join(`${one},${two}`) || 'void'}${one})`;
-        const types = standardTypes();
-        expect(parsePrototype(spaced, types).prototype).toEqual(parsePrototype(plain, types).prototype);
-      }),
+      fc.property(
+        fc.array(fc.tuple(base, fc.nat(3), name), { maxLength: 6 }),
+        gap,
+        gap,
+        (params, one, two) => {
+          const unique = params.map(([type, stars, word], index) => [
+            type,
+            '*'.repeat(stars + 1),
+            `${word}${index}`,
+          ]);
+          const plain = `int f(${unique.map((words) => words.join(' ')).join(', ') || 'void'})`;
+          const spaced = `int${one}f${two}(${unique.map((words) => words.join(two)).join(`${one},${two}`) || 'void'}${one})`;
+          const types = standardTypes();
+          expect(parsePrototype(spaced, types).prototype).toEqual(parsePrototype(plain, types).prototype);
+        },
+      ),
     );
   });
 
   it('the order of the words of an integer type changes nothing', () => {
-    const words = fc.constantFrom(
+    const words = fc.constantFrom<string[]>(
       ['unsigned', 'long', 'long', 'int'],
       ['signed', 'short', 'int'],
       ['unsigned', 'char', 'const'],
     );
     fc.assert(
       fc.property(
-        words.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        words.chain((list) =>
+          fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })),
+        ),
         ([list, shuffled]) => {
           expect(paramsOf(`int f(${shuffled.join(' ')} x)`)).toEqual(paramsOf(`int f(${list.join(' ')} x)`));
         },

@@ -36,7 +36,14 @@ function random(seed: number): (below: number) => number {
 
 const INTEGERS = [
   ...['char', 'signed char', 'unsigned char', 'short', 'unsigned short int', 'int', 'unsigned', 'enum color'],
-  ...['long', 'unsigned long int', 'long long', 'long unsigned int', 'void *', 'const struct opaque *const *'],
+  ...[
+    'long',
+    'unsigned long int',
+    'long long',
+    'long unsigned int',
+    'void *',
+    'const struct opaque *const *',
+  ],
 ];
 const FLOATS = ['float', 'double'];
 const WIDE = ['__int128', 'unsigned __int128', 'long double'];

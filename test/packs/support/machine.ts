@@ -1,6 +1,7 @@
 /** What a probe sees at function entry, and what the kernel side would read from it. */
-import type { Arch, Field, Slot } from '../../../src/packs/index.js';
+
 import { compileProbe } from '../../../src/packs/compile.js';
+import type { Arch, Field, Slot } from '../../../src/packs/index.js';
 import { parseTypes, type TypeTable } from '../../../src/packs/prototype.js';
 
 export interface EntryState {
