@@ -57,6 +57,8 @@ struct frame {
 	u64 call_id;
 	/* Stack pointer at entry: tells this call's return from any other. */
 	u64 sp;
+	/* Address of the probe. */
+	u64 ip;
 	u16 probe;
 	u16 missing;
 	u16 slot_count;
@@ -81,9 +83,23 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
+/* kernel/events/uprobes.c: the page whose first bytes return-probed functions return to. */
+struct xol_area {
+	unsigned long vaddr;
+} __attribute__((preserve_access_index));
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+} __attribute__((preserve_access_index));
+
+struct mm_struct {
+	struct uprobes_state uprobes_state;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct mm_struct *mm;
 	char comm[COMM_LEN];
 } __attribute__((preserve_access_index));
 
@@ -183,6 +199,35 @@ static __always_inline void drop_unwound(struct thread *thread, u64 pid_tgid, u6
 	}
 }
 
+/* Whether a function was jumped to by one that is probed at its return: it returns to the trampoline. */
+static __always_inline int is_tail_call(struct pt_regs *ctx, struct task_struct *task)
+{
+	u64 address = 0;
+	READ_RETURN_ADDRESS(&address, ctx);
+	return address == task->mm->uprobes_state.xol_area->vaddr;
+}
+
+/*
+ * Whether the innermost calls stem from this very hit: several probes can be on one function. Had the function
+ * been entered anew, this probe's own earlier call would be among them.
+ */
+static __noinline int is_same_hit(struct thread *thread, u64 sp, u64 ip, u32 id)
+{
+	if (!thread)
+		return 0;
+	for (u32 i = 1; i <= MAX_DEPTH; i++) {
+		u32 depth = thread->depth;
+		if (depth < i || depth > MAX_DEPTH)
+			return i > 1;
+		struct frame *frame = &thread->frames[(depth - i) & (MAX_DEPTH - 1)];
+		if (frame->sp != sp)
+			return i > 1;
+		if (frame->ip != ip || frame->probe == id)
+			return 0;
+	}
+	return 0;
+}
+
 static __always_inline void announce_thread(u64 pid_tgid)
 {
 	void *ring = current_ring();
@@ -204,14 +249,27 @@ static __always_inline u64 pid_tgid_of(struct task_struct *task)
 	return (u64)task->tgid << 32 | (u32)task->pid;
 }
 
-static __always_inline struct thread *thread_of(struct task_struct *task, u64 pid_tgid)
+/*
+ * State of the current thread, made at its first recorded call. The filter is asked only then: processes join
+ * the set and never leave it.
+ */
+static __always_inline struct thread *thread_of(struct task_struct *task, struct counters *c)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (thread)
 		return thread;
+	if (settings.filter_by_process) {
+		u32 pid = task->tgid;
+		if (!bpf_map_lookup_elem(&processes, &pid)) {
+			count(&c->filtered);
+			return 0;
+		}
+	}
 	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
-		announce_thread(pid_tgid);
+		announce_thread(pid_tgid_of(task));
+	else
+		count(&c->lost_no_memory);
 	return thread;
 }
 
@@ -242,22 +300,19 @@ int on_entry(struct pt_regs *ctx)
 	count(&c->hits);
 
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread *thread = thread_of(task, c);
+	if (!thread)
+		return 0;
 	u64 pid_tgid = pid_tgid_of(task);
-	if (settings.filter_by_process) {
-		u32 pid = task->tgid;
-		if (!bpf_map_lookup_elem(&processes, &pid)) {
-			count(&c->filtered);
-			return 0;
+	u64 sp = REG_SP(ctx);
+	if (thread->depth) {
+		u64 below = sp - thread->frames[(thread->depth - 1) & (MAX_DEPTH - 1)].sp;
+		/* A call with this stack pointer was left, unless it jumped here or is this one. */
+		if (below <= STACK_SPAN) {
+			int alive = is_tail_call(ctx, task) || is_same_hit(thread, sp, REG_IP(ctx), id);
+			drop_unwound(thread, pid_tgid, alive ? sp : sp + 1);
 		}
 	}
-	struct thread *thread = thread_of(task, pid_tgid);
-	if (!thread) {
-		count(&c->lost_no_memory);
-		return 0;
-	}
-	u64 sp = REG_SP(ctx);
-	if (thread->depth)
-		drop_unwound(thread, pid_tgid, sp);
 	u32 depth = thread->depth;
 	if (depth >= MAX_DEPTH) {
 		count(&c->lost_too_deep);
@@ -267,6 +322,7 @@ int on_entry(struct pt_regs *ctx)
 	u64 now = bpf_ktime_get_ns();
 	frame->start_ns = now;
 	frame->sp = sp;
+	frame->ip = REG_IP(ctx);
 	frame->probe = id;
 	frame->slot_count = probe->slot_count;
 	frame->reads_at_return = probe->reads_at_return;

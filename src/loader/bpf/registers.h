@@ -13,10 +13,12 @@ struct pt_regs {
 };
 
 #define REG_SP(ctx) ((ctx)->sp)
+#define REG_IP(ctx) ((ctx)->ip)
 #define REG_RESULT(ctx) ((ctx)->ax)
 /* The return address lies below the first stack argument; `ret` pops it. */
 #define STACK_ARGUMENTS 8
 #define RETURN_POPS 8
+#define READ_RETURN_ADDRESS(to, ctx) bpf_probe_read_user(to, 8, (void *)(ctx)->sp)
 #define LOAD_ARGUMENTS(to, ctx)                                                                            \
 	do {                                                                                               \
 		(to)[0] = (ctx)->di;                                                                       \
@@ -36,9 +38,11 @@ struct pt_regs {
 };
 
 #define REG_SP(ctx) ((ctx)->sp)
+#define REG_IP(ctx) ((ctx)->pc)
 #define REG_RESULT(ctx) ((ctx)->regs[0])
 #define STACK_ARGUMENTS 0
 #define RETURN_POPS 0
+#define READ_RETURN_ADDRESS(to, ctx) (*(to) = (ctx)->regs[30])
 #define LOAD_ARGUMENTS(to, ctx)                                                                            \
 	do {                                                                                               \
 		(to)[0] = (ctx)->regs[0];                                                                  \
