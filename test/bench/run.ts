@@ -1,0 +1,132 @@
+/**
+ * `npm run bench`: every figure the project promises, each against its baseline in the same run, on an otherwise
+ * idle machine. Needs root, clang-14, the built workload; bpftrace and sqlite3 for their comparisons.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { benchAggregate } from './aggregate.js';
+import { benchIngest } from './ingest.js';
+import { benchRecordCost } from './record-cost.js';
+import { type Figure, renderFigures } from './report.js';
+import { benchAttach, benchStartUp } from './start-up.js';
+
+const root = process.cwd();
+const scratch = mkdtempSync(join(tmpdir(), 'ingero-bench-'));
+const figures: Figure[] = [];
+const raw: Record<string, unknown> = {};
+
+function figure(
+  name: string,
+  value: number,
+  unit: string,
+  limit: number,
+  baseline: string,
+  atLeast = false,
+): void {
+  const met = atLeast ? value >= limit : value <= limit;
+  figures.push({
+    name,
+    value,
+    unit,
+    baseline,
+    target: `${atLeast ? '>=' : '<='} ${limit.toLocaleString('en')}`,
+    met,
+  });
+}
+
+const only = new Set(process.argv.slice(2));
+const wanted = (name: string): boolean => only.size === 0 || only.has(name);
+
+if (wanted('record')) {
+  for (const op of ['cudaMemcpyAsync', 'cudaLaunchKernel']) {
+    const cost = await benchRecordCost(root, op, join(scratch, 'record.duckdb'));
+    raw[`record ${op}`] = cost;
+    figure(
+      `full record, ${op}`,
+      cost.fullRecord / cost.emptyPair,
+      'x',
+      1.35,
+      `an empty probe pair, ${Math.round(cost.emptyPair)} ns`,
+    );
+    if (cost.bpftrace !== null) {
+      figure(
+        `added cost, ${op}`,
+        (cost.fullRecord - cost.untraced) / (cost.bpftrace - cost.untraced),
+        'x',
+        0.2,
+        `bpftrace printing the same fields, +${Math.round(cost.bpftrace - cost.untraced)} ns`,
+      );
+    }
+  }
+}
+
+if (wanted('ingest')) {
+  const capture = join(scratch, 'ingest.duckdb');
+  const ingest = await benchIngest(root, capture, 1_600_000, 20);
+  raw.ingest = ingest;
+  figure(
+    'kernel to file, sustained 20 s',
+    ingest.eventsPerSecond,
+    'events/s',
+    1_500_000,
+    'the rate asked of the storm, 1,600,000',
+    true,
+  );
+  figure('lost in those 20 s', ingest.lost, 'events', 0, `${ingest.events.toLocaleString('en')} produced`);
+  figure(
+    'CPU per event, recorder',
+    ingest.cpuNsPerEvent - ingest.stormNsPerEvent,
+    'ns',
+    400,
+    `${Math.round(ingest.cpuNsPerEvent)} ns with the storm that produces them`,
+  );
+  figure('file per event', ingest.bytesPerEvent, 'bytes', 16, 'the size of the closed file');
+  const aggregate = await benchAggregate(capture, join(scratch, 'rows.sqlite'));
+  raw.aggregate = aggregate;
+  if (aggregate.sqlite !== null) {
+    figure(
+      `quantiles by operation, ${aggregate.rows.toLocaleString('en')} rows`,
+      aggregate.sqlite / aggregate.duckdb,
+      'x faster',
+      10,
+      `sqlite3 on the same rows, ${aggregate.sqlite.toFixed(1)} s`,
+      true,
+    );
+  }
+}
+
+if (wanted('start')) {
+  const demo = `${root}/test/fixtures/demo-v1.duckdb`;
+  for (const [name, args, limit] of [
+    ['--version', ['--version'], 150],
+    ['run-query', ['run-query', 'cuda-api-sum', demo], 400],
+  ] as const) {
+    const times = benchStartUp(root, args);
+    raw[`start ${name}`] = times;
+    if (times.release !== null) {
+      figure(
+        `${name}, as released`,
+        times.release,
+        'ms',
+        limit,
+        `node -e 0: ${Math.round(times.node)} ms; from source ${Math.round(times.source)} ms`,
+      );
+    }
+  }
+  const attach = benchAttach(root, 60);
+  raw.attach = attach;
+  figure(`find and attach ${attach.probes} probes`, attach.seconds, 's', 1, 'a call and a return probe each');
+}
+
+for (const line of renderFigures(figures)) console.log(line);
+mkdirSync(`${root}/test/bench/results`, { recursive: true });
+const host = { kernel: release(), cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
+if (only.size === 0) {
+  writeFileSync(
+    `${root}/test/bench/results/latest.json`,
+    `${JSON.stringify({ host, figures, raw }, null, 2)}\n`,
+  );
+}
+if (existsSync(scratch)) rmSync(scratch, { recursive: true });
+process.exitCode = figures.every(({ met }) => met) ? 0 : 1;
