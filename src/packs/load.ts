@@ -217,10 +217,16 @@ export function loadPackFile(path: string): Pack {
  * name among them.
  */
 export function loadBuiltinPacks(dir: string = join(PACKAGE_ROOT, 'probes')): Pack[] {
-  const files = readdirSync(dir)
+  let files: string[];
+  try {
+    files = readdirSync(dir);
+  } catch (error) {
+    throw badPack([makeProblem('unreadable', (error as Error).message, dir, 1, 1, '')]);
+  }
+  const results = files
     .filter((file) => file.endsWith('.yaml'))
-    .sort();
-  const results = files.map((file) => readPack(join(dir, file)));
+    .sort()
+    .map((file) => readPack(join(dir, file)));
   const problems = results.flatMap((result) => result.problems);
   const packs = results.flatMap((result) => result.pack ?? []);
   for (const [index, pack] of packs.entries()) {
