@@ -77,7 +77,7 @@ function thirdPartyNotices(inputs) {
     .map((name) => {
       const folder = join(ROOT, 'node_modules', name);
       const { version, license } = readJson(join(folder, 'package.json'));
-      const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
+      const file = readdirSync(folder).find((entry) => /^licen[cs]e([.-]|$)/i.test(entry));
       const text = file === undefined ? '' : `\n\n${readFileSync(join(folder, file), 'utf8').trim()}`;
       return `${name} ${version} (${license})${text}\n`;
     })

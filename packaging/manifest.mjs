@@ -2,14 +2,17 @@
  * Writes oclif.manifest.json, the description of every command that oclif reads instead of loading them all,
  * from the compiled commands in dist/. With --check it writes nothing and fails when the file is stale.
  *
- * Usage: node packaging/manifest.mjs [--check]     (after `npm run build`)
+ * Usage: node packaging/manifest.mjs [--check] [PACKAGE_ROOT]     (after `npm run build`)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Plugin } from '@oclif/core';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const MANIFEST = `${ROOT}oclif.manifest.json`;
+const check = process.argv.includes('--check');
+const ROOT =
+  process.argv.slice(2).find((word) => word !== '--check') ?? fileURLToPath(new URL('..', import.meta.url));
+const MANIFEST = join(ROOT, 'oclif.manifest.json');
 
 /**
  * The manifest of the commands in `dist/`, as text. Commands are sorted, since a folder is read in any order; flags
@@ -31,7 +34,7 @@ async function render() {
 }
 
 const text = await render();
-if (process.argv.includes('--check')) {
+if (check) {
   const committed = readFileSync(MANIFEST, 'utf8');
   if (committed !== text) {
     console.error(

@@ -1,0 +1,94 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+import { buildCli, type Cli } from '../support/cli.js';
+
+interface Manifest {
+  files: string[];
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+}
+const pkg = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as Manifest;
+
+describe('the npm package', () => {
+  const work = mkdtempSync(join(tmpdir(), 'ingero-pack-'));
+  let cli: Cli;
+  let files: string[];
+  beforeAll(async () => {
+    cli = await buildCli();
+    const source = join(work, 'source');
+    const parts = [
+      ...pkg.files.filter((name) => name !== 'dist'),
+      'package.json',
+      'README.md',
+      'LICENSE',
+      'test/fixtures',
+    ];
+    for (const name of parts) cpSync(join(PACKAGE_ROOT, name), join(source, name), { recursive: true });
+    cpSync(join(dirname(dirname(cli.bin)), 'dist'), join(source, 'dist'), { recursive: true });
+    const args = ['pack', '--ignore-scripts', '--json', '--pack-destination', work];
+    const packed = JSON.parse(execFileSync('npm', args, { cwd: source, encoding: 'utf8' })) as unknown;
+    const [{ filename, files: listed }] = (
+      Array.isArray(packed) ? packed : Object.values(packed as object)
+    ) as [{ filename: string; files: { path: string }[] }];
+    files = listed.map((file) => file.path);
+    execFileSync('tar', ['-xzf', join(work, filename), '-C', work]);
+    symlinkSync(join(PACKAGE_ROOT, 'node_modules'), join(work, 'package/node_modules'));
+  });
+  afterAll(() => {
+    cli.remove();
+    rmSync(work, { recursive: true, force: true });
+  });
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [join(work, 'package/bin/ingero.js'), ...args], { encoding: 'utf8' });
+
+  test('holds what runs and nothing of the tests', () => {
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'LICENSE',
+        'NOTICE',
+        'README.md',
+        'bin/ingero.js',
+        'dist/capture/recorder-worker.js',
+        'oclif.manifest.json',
+        'probes/cuda-runtime.yaml',
+        'queries/cuda-api-sum.sql',
+        'schema/capture-v1.yaml',
+        'schema/probe-pack.schema.json',
+        'src/loader/bpf/LICENSE.BSD-3-Clause',
+        'src/loader/bpf/LICENSE.GPL-2.0-only',
+        'src/loader/bpf/digests.json',
+        'src/loader/bpf/ingero.arm64.bpf.o',
+        'src/loader/bpf/ingero.bpf.c',
+        'src/loader/bpf/ingero.x64.bpf.o',
+      ]),
+    );
+    expect(
+      files.filter((name) => /^(test|packaging|build|node_modules|\.ci)\b|\.duckdb$/.test(name)),
+    ).toEqual([]);
+  });
+
+  test('runs', () => {
+    expect(run('--version').stdout).toMatch(/^ingero\/\d/);
+    const { stdout, stderr } = run(
+      'run-query',
+      'api-errors',
+      join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb'),
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toContain('cudaErrorMemoryAllocation');
+    // The BPF object is found and is the one of the digest, whether or not this kernel takes it.
+    expect(run('check').stdout).not.toMatch(/released with|ENOENT/);
+  });
+});
+
+test('every dependency is pinned, and docs/dependencies.md tells its version', () => {
+  const audit = readFileSync(join(PACKAGE_ROOT, 'docs/dependencies.md'), 'utf8');
+  const unexplained = Object.entries({ ...pkg.dependencies, ...pkg.devDependencies })
+    .filter(([name, version]) => !audit.includes(`| \`${name}\` | ${version} |`))
+    .map(([name]) => name);
+  expect(unexplained).toEqual([]);
+});

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+import { available } from '../packs/support/tools.js';
+import { buildCli, type Cli } from '../support/cli.js';
+
+const NETWORK =
+  /['"](?:node:)?(?:net|http|https|http2|tls|dgram|dns|dns\/promises|inspector|cluster)['"]|\bfetch\s*\(|\bWebSocket\b|\bEventSource\b|https?:\/\//;
+
+/** Lines that may name the network, each with its reason. */
+const ALLOWED = [
+  // `ingero check` tries whether this process could open a socket; it sends nothing.
+  "src/discovery/host.ts: import { createSocket } from 'node:dgram';",
+];
+
+test('no source file can reach a network', () => {
+  const sources = ['src', 'packaging/release', 'bin'].flatMap((folder) =>
+    readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.[cm]?[jt]s$/.test(name))
+      .map((name) => `${folder}/${name}`),
+  );
+  expect(sources.length).toBeGreaterThan(50);
+  const found = sources.flatMap((name) =>
+    readFileSync(join(PACKAGE_ROOT, name), 'utf8')
+      .split('\n')
+      .filter((line) => NETWORK.test(line))
+      .map((line) => `${name}: ${line.trim()}`),
+  );
+  expect(found).toEqual(ALLOWED);
+});
+
+describe.skipIf(!available('strace', '-V'))('under strace', () => {
+  let cli: Cli;
+  beforeAll(async () => {
+    cli = await buildCli();
+  });
+  afterAll(() => cli.remove());
+
+  test.each([
+    ['queries'],
+    ['probes', 'list'],
+    ['run-query', 'cuda-api-sum', 'test/fixtures/demo-v1.duckdb'],
+    ['query', 'test/fixtures/demo-v1.duckdb', "SELECT * FROM 'http://127.0.0.1:9/x.parquet'"],
+  ])('ingero %s %s opens no socket and runs no program', (...args) => {
+    const traced = [
+      '-f',
+      '-qq',
+      '-e',
+      'trace=socket,connect,bind,sendto,sendmsg,execve',
+      process.execPath,
+      cli.bin,
+      ...args,
+    ];
+    const { stderr } = spawnSync('strace', traced, { cwd: PACKAGE_ROOT, encoding: 'utf8' });
+    const calls = stderr.split('\n').filter((line) => /^(?:\[pid +\d+\] )?\w+\(/.test(line));
+    // The first is the program itself.
+    expect(calls[0]).toMatch(/execve/);
+    expect(calls.slice(1)).toEqual([]);
+  });
+});
