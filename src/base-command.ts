@@ -5,7 +5,9 @@ import { EXIT, IngeroError } from './errors.js';
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
 
-  protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<void> {
+  protected override async catch(
+    error: Error & { exitCode?: number; oclif?: { exit?: number } },
+  ): Promise<void> {
     if (!(error instanceof IngeroError)) {
       if (error.oclif?.exit !== undefined || 'parse' in error) return super.catch(error);
       return this.fail(
@@ -27,7 +29,8 @@ export abstract class BaseCommand extends Command {
       this.logToStderr(`Error: ${error.message}`);
       if (error.expected !== undefined) this.logToStderr(`  expected: ${error.expected}`);
       if (error.next !== undefined) this.logToStderr(`  next:     ${error.next}`);
-      if (error.cause !== undefined && process.env.DEBUG) this.logToStderr(String((error.cause as Error).stack));
+      if (error.cause !== undefined && process.env.DEBUG)
+        this.logToStderr(String((error.cause as Error).stack));
     }
     process.exitCode = error.exitCode;
   }
