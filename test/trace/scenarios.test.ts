@@ -1,14 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  expectComplete,
-  numbers,
-  one,
-  opsIn,
-  probed,
-  probedSymbol,
-  query,
-  statuses,
-} from './support/capture.js';
+import { compareArgs, PITCHED } from './support/args.js';
+import { expectComplete, numbers, one, opsIn, probed, query, statuses } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import {
   buildTracer,
@@ -111,28 +103,9 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
     const result = await tracer.run(['--json', '--', workload.gpuScenarios, 'args']);
     expect(result).toMatchObject({ code: 0, stderr: '' });
     await expectComplete(result.capture);
-    const rows = await query(
-      result.capture,
-      `SELECT p.symbol, e.* EXCLUDE (start_time, duration_ns, call_id, parent_id, probe_id, pid, tid, layer, status, error)
-       FROM cuda_events e JOIN probes p USING (probe_id) ORDER BY start_time`,
-    );
-    const captured = rows.map((row) =>
-      Object.fromEntries(
-        Object.entries(row)
-          .filter(([, value]) => value !== null)
-          .map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
-      ),
-    );
-    const told = truthLines<ArgsTruth>(result.stdout).filter(
-      ({ symbol }) => symbol !== undefined && probedSymbol(symbol) !== undefined,
-    );
+    const { captured, told } = await compareArgs(result.capture, result.stdout);
     expect(told.length).toBeGreaterThan(140);
-    // Captured, but not told: the callback, and the flags inside a structure.
-    for (const [index, { op, columns }] of told.entries()) {
-      if (op === 'cudaLaunchHostFunc' && !('func' in columns)) delete captured[index]?.func;
-      if (op === 'cudaGraphInstantiateWithParams' && !('flags' in columns)) delete captured[index]?.flags;
-    }
-    expect(captured).toEqual(told.map(rowOf));
+    expect(captured).toEqual(told);
   });
 
   test('threads: each thread with its own calls, its tid and its name', async () => {
@@ -235,45 +208,6 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
     expect(await statuses(trace.capture)).toEqual({ ok: 2, thread_exited: 1 });
   });
 });
-
-/** A line of the `args` scenario. */
-interface ArgsTruth {
-  op: string;
-  symbol: string;
-  return_code: number;
-  columns: Record<string, number | string | null>;
-}
-
-/** Columns of the truth the pack leaves out on purpose: what the argument is depends on the CUDA version. */
-const NOT_CAPTURED: Readonly<Record<string, readonly string[]>> = {
-  cudaMemPrefetchAsync: ['device', 'stream'],
-  cudaMemPrefetchAsync_v2: ['device'],
-  cudaMemAdvise: ['device'],
-  cudaMemcpyBatchAsync: ['stream'],
-  cudaGraphInstantiate: ['flags'],
-};
-/** Row pitch of the stub library: width rounded up. */
-const pitch = (width: number): number => Math.ceil(width / 512) * 512;
-/** What a pitched allocation takes; the truth tells what was asked for. */
-const PITCHED: Readonly<Record<string, number>> = {
-  cudaMallocPitch: pitch(1001) * 13,
-  cudaMalloc3D: pitch(1003) * 11 * 7,
-};
-
-/** The row a line of the truth has to be; columns that are NULL are left out. */
-function rowOf({
-  symbol,
-  op: called,
-  return_code,
-  columns,
-}: ArgsTruth): Record<string, number | string | null> {
-  const op = symbol.includes('PrefetchAsync_v2') ? 'cudaMemPrefetchAsync_v2' : called;
-  const kept = Object.entries(columns).filter(
-    ([name, value]) => value !== null && NOT_CAPTURED[op]?.includes(name) !== true,
-  );
-  const bytes = op in PITCHED ? { bytes: PITCHED[op] as number } : {};
-  return { op, symbol: probedSymbol(symbol) ?? symbol, return_code, ...Object.fromEntries(kept), ...bytes };
-}
 
 /** Without the bytes of pitched allocations, which the truth and the capture count differently (see PITCHED). */
 function comparable(ops: Ops): Record<string, Partial<OpTruth>> {
