@@ -8,8 +8,6 @@ import { type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-d
 import { Interner } from './interner.js';
 import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
 
-/** Most key words: head, process, return value (2), 12 slots (24). */
-const MAX_KEY_WORDS = 32;
 /** Names of `enum call_status` in the `status` column; a returned call is `ok` or `error`. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
   [STATUS.inFlight]: 'in_flight',
@@ -40,8 +38,8 @@ interface Decoder {
   errors: ReadonlyMap<bigint, number>;
   inRow: readonly Target[];
   interned: readonly Target[];
-  /** Slots the interned columns depend on. */
-  keySlots: Uint8Array;
+  /** Places in the record of the words that decide the interned columns. */
+  keyWords: Uint8Array;
   totals: ProbeTotals;
 }
 
@@ -66,7 +64,7 @@ export class EventTable {
   readonly #tid: ColumnBuffer;
   readonly #callId: ColumnBuffer;
   readonly #parentId: ColumnBuffer;
-  readonly #interner = new Interner(MAX_KEY_WORDS);
+  readonly #interner = new Interner();
   readonly #decoders: Decoder[] = [];
   /** Added to kernel times to get wall-clock times, as two words. */
   readonly #offsetLow: number;
@@ -126,7 +124,6 @@ export class EventTable {
   addProbe(decoding: ProbeDecoding): void {
     const targets = decoding.columns.map((value) => this.#target(value, decoding));
     const interned = targets.filter(({ value }) => !inRow(this.#column(value.column).spec));
-    const keyMask = interned.reduce((mask, target) => mask | target.slots, 0);
     this.#decoders[decoding.probeId] = {
       id: decoding.probeId,
       op: this.#column('op').names.indexOf(decoding.op),
@@ -137,9 +134,7 @@ export class EventTable {
       errors: nameIndex(decoding.results ?? {}, this.#column('error').names),
       inRow: targets.filter(({ value }) => inRow(this.#column(value.column).spec)),
       interned,
-      keySlots: Uint8Array.from(
-        Array.from({ length: 16 }, (_, slot) => slot).filter((slot) => keyMask & (1 << slot)),
-      ),
+      keyWords: keyWords(decoding, interned),
       totals: new ProbeTotals(),
     };
   }
@@ -195,20 +190,9 @@ export class EventTable {
     const targets = decoder.inRow;
     for (let i = 0; i < targets.length; i++) this.#fill(targets[i] as Target, row, words, at);
 
-    const key = this.#interner.key;
     const missing = (words[at + CALL.missing] as number) & 0xfff;
-    key[0] = decoder.id | (missing << 12) | (status << 24);
-    key[1] = words[at + CALL.pid] as number;
-    key[2] = returned ? returnLow : 0;
-    key[3] = returned ? returnHigh : 0;
-    let length = 4;
-    const slots = decoder.keySlots;
-    for (let i = 0; i < slots.length; i++) {
-      const slot = at + CALL.slots + (slots[i] as number) * 2;
-      key[length++] = words[slot] as number;
-      key[length++] = words[slot + 1] as number;
-    }
-    let argsId = this.#interner.intern(length);
+    const tag = (decoder.id | (missing << 12) | (status << 24)) >>> 0;
+    let argsId = this.#interner.intern(tag, words, at, decoder.keyWords);
     if (argsId < 0) {
       argsId = -1 - argsId;
       this.#appendArgs(argsId, decoder, returnLow, returnHigh, words, at);
@@ -334,4 +318,18 @@ function nameIndex(table: EnumTable, names: readonly string[]): ReadonlyMap<bigi
     if (at >= 0) index.set(BigInt(value), at);
   }
   return index;
+}
+
+/** Words of a record that decide the interned columns: the process, the return value, and what the fields read. */
+function keyWords(decoding: ProbeDecoding, interned: readonly Target[]): Uint8Array {
+  const places = new Set<number>([CALL.pid]);
+  for (let word = 0; word < decoding.returnBits / 32; word++) places.add(CALL.returnValue + word);
+  for (const { value } of interned) {
+    for (const field of [...value.fields, ...(value.unless ?? [])]) {
+      const first = CALL.slots + field.slot * 2 + (field.offset >> 2);
+      places.add(first);
+      if ((field.offset & 3) + field.size > 4) places.add(first + 1);
+    }
+  }
+  return Uint8Array.from(places);
 }

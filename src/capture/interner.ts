@@ -1,66 +1,64 @@
 /** Words the arena may hold before the table starts afresh (16 Mi words, 64 MiB). */
 const MAX_ARENA_WORDS = 1 << 24;
-
 const FIRST_SLOTS = 1 << 12;
+const MULTIPLIER = 0x9e3779b1;
 
 /**
  * Numbers distinct sequences of 32-bit words: equal sequences get the same number. When its memory is full
  * it forgets and starts a new generation; a sequence seen again then gets a second number, which costs space
  * in the capture and nothing else.
+ *
+ * A sequence is a tag and the words at given places of a record; they are never copied unless they are new.
  */
 export class Interner {
-  /** Scratch for the key: fill it, then call `intern(length)`. */
-  readonly key: Uint32Array;
   readonly #maxArena: number;
   #next = 0;
   #count = 0;
   /** Open addressing: hash and arena offset of each entry; offset 0 means free. */
   #slots = new Int32Array(2 * FIRST_SLOTS);
-  /** Entries: length, number, then the words. Offset 0 is unused. */
+  /** Entries: number, tag, then the words. Offset 0 is unused. */
   #arena = new Uint32Array(1 << 14);
   #used = 1;
 
-  constructor(maxKeyWords: number, maxArenaWords: number = MAX_ARENA_WORDS) {
-    this.key = new Uint32Array(maxKeyWords);
+  constructor(maxArenaWords: number = MAX_ARENA_WORDS) {
     this.#maxArena = maxArenaWords;
   }
 
-  /** Number of the key's first `length` words, or -1 - number when it is new. */
-  intern(length: number): number {
-    const key = this.key;
-    let hash = length;
-    for (let i = 0; i < length; i++) {
-      hash = Math.imul(hash ^ (key[i] as number), 0x9e3779b1);
-      hash ^= hash >>> 15;
-    }
+  /**
+   * Number of the sequence `tag`, words[at + places[0]], words[at + places[1]] ...; -1 - number when it is new.
+   * Equal tags must come with equal `places`.
+   */
+  intern(tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
+    const hash = hashOf(tag, words, at, places);
     const slots = this.#slots;
     const mask = slots.length - 2;
     let slot = (hash << 1) & mask;
     for (;;) {
       const entry = slots[slot + 1] as number;
       if (entry === 0) break;
-      if (slots[slot] === hash && this.#matches(entry, length)) return this.#arena[entry + 1] as number;
+      if (slots[slot] === hash && this.#matches(entry, tag, words, at, places)) {
+        return this.#arena[entry] as number;
+      }
       slot = (slot + 2) & mask;
     }
-    return -1 - this.#insert(slot, hash, length);
+    return -1 - this.#insert(hash, tag, words, at, places);
   }
 
-  #matches(entry: number, length: number): boolean {
+  #matches(entry: number, tag: number, words: Uint32Array, at: number, places: Uint8Array): boolean {
     const arena = this.#arena;
-    const key = this.key;
-    if (arena[entry] !== length) return false;
-    for (let i = 0; i < length; i++) if (arena[entry + 2 + i] !== key[i]) return false;
+    if (arena[entry + 1] !== tag) return false;
+    for (let i = 0; i < places.length; i++) {
+      if (arena[entry + 2 + i] !== words[at + (places[i] as number)]) return false;
+    }
     return true;
   }
 
-  #insert(freeSlot: number, hash: number, length: number): number {
-    let slot = freeSlot;
-    const need = this.#used + 2 + length;
+  #insert(hash: number, tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
+    const need = this.#used + 2 + places.length;
     if (need > this.#maxArena) {
       this.#slots = new Int32Array(2 * FIRST_SLOTS);
       this.#used = 1;
       this.#count = 0;
-      slot = (hash << 1) & (this.#slots.length - 2);
     } else if (need > this.#arena.length) {
       const larger = new Uint32Array(Math.min(this.#maxArena, this.#arena.length * 2));
       larger.set(this.#arena);
@@ -68,12 +66,13 @@ export class Interner {
     }
     const entry = this.#used;
     const id = this.#next++;
-    this.#arena[entry] = length;
-    this.#arena[entry + 1] = id;
-    this.#arena.set(this.key.subarray(0, length), entry + 2);
-    this.#used += 2 + length;
-    this.#slots[slot] = hash;
-    this.#slots[slot + 1] = entry;
+    this.#arena[entry] = id;
+    this.#arena[entry + 1] = tag;
+    for (let i = 0; i < places.length; i++) {
+      this.#arena[entry + 2 + i] = words[at + (places[i] as number)] as number;
+    }
+    this.#used += 2 + places.length;
+    place(this.#slots, hash, entry);
     this.#count++;
     if (this.#count * 4 > this.#slots.length) this.#grow();
     return id;
@@ -81,15 +80,35 @@ export class Interner {
 
   #grow(): void {
     const old = this.#slots;
-    const slots = new Int32Array(old.length * 2);
-    const mask = slots.length - 2;
+    this.#slots = new Int32Array(old.length * 2);
     for (let from = 0; from < old.length; from += 2) {
-      if (old[from + 1] === 0) continue;
-      let slot = ((old[from] as number) << 1) & mask;
-      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
-      slots[slot] = old[from] as number;
-      slots[slot + 1] = old[from + 1] as number;
+      if (old[from + 1] !== 0) place(this.#slots, old[from] as number, old[from + 1] as number);
     }
-    this.#slots = slots;
   }
+}
+
+/** Puts an entry into the first free slot of its probe sequence. */
+function place(slots: Int32Array, hash: number, entry: number): void {
+  const mask = slots.length - 2;
+  let slot = (hash << 1) & mask;
+  while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+  slots[slot] = hash;
+  slots[slot + 1] = entry;
+}
+
+/** Two multiply-rotate lanes (as in FxHash), so that one multiplication need not wait for the last. */
+function hashOf(tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
+  let a = tag | 0;
+  let b = places.length;
+  const even = places.length & ~1;
+  for (let i = 0; i < even; i += 2) {
+    a = Math.imul(((a << 5) | (a >>> 27)) ^ (words[at + (places[i] as number)] as number), MULTIPLIER);
+    b = Math.imul(((b << 5) | (b >>> 27)) ^ (words[at + (places[i + 1] as number)] as number), MULTIPLIER);
+  }
+  if (even < places.length) {
+    a = Math.imul(((a << 5) | (a >>> 27)) ^ (words[at + (places[even] as number)] as number), MULTIPLIER);
+  }
+  a ^= Math.imul(b ^ (b >>> 15), MULTIPLIER);
+  a = Math.imul(a ^ (a >>> 16), MULTIPLIER);
+  return a ^ (a >>> 15);
 }
