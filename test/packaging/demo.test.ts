@@ -43,7 +43,7 @@ describe('packaging/demo.sh', () => {
       const rows = /run\.duckdb: ([\d,]+) rows; ended: target-exited/.exec(stdout)?.[1];
       expect(stdout).toContain(`\n${rows} hits = ${rows} rows + 0 filtered + 0 lost\n`);
       for (const query of ['cuda-api-sum', 'slow-memcpy', 'alloc-balance', 'api-errors', 'what-was-lost']) {
-        expect(stdout).toMatch(new RegExp(`^\\$ ingero run-query ${query} run\\.duckdb.*\\n\\w+ `, 'm'));
+        expect(stdout).toMatch(new RegExp(`^\\$ ingero run-query ${query} run\\.duckdb.*\\n *\\w+ `, 'm'));
       }
       expect(stdout).toMatch(/^[0-9a-f]{64} {2}run\.duckdb$/m);
       expect(readFileSync(join(root, 'run.duckdb')).subarray(8, 12).toString()).toBe('DUCK');
