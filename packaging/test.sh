@@ -7,6 +7,15 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
+# check NAME COMMAND...: a failure is told at the end, after everything else has had its say.
+failed=''
+check() {
+  step "$1"
+  name=$1
+  shift
+  "$@" || failed="$failed, $name"
+}
+
 # need PROGRAM PACKAGE: installs the package when the program is missing; tests that need it are skipped otherwise.
 need() {
   have "$1" || apt_install "$2" && return 0
@@ -34,21 +43,16 @@ need setpriv util-linux
 step 'npm packages'
 npm_packages
 
-step 'Types'
-npm run --silent typecheck
-step 'Lint and format'
-npm run --silent lint
-step 'Command manifest'
-npm run --silent manifest:check
-step 'BPF object'
-sh packaging/check-bpf.sh
+check 'Types' npm run --silent typecheck
+check 'Lint and format' npm run --silent lint
+check 'Command manifest' npm run --silent manifest:check
+check 'BPF object' sh packaging/check-bpf.sh
 step 'Workload'
 sh test/workload/build.sh
 
-step 'Tests'
 mkdir -p build
-status=0
-npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@" || status=$?
-# Vitest's own closing lines differ by version and terminal; this one does not.
-node packaging/test-report.mjs build/test-report.json || status=1
-exit "$status"
+check 'Tests' npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@"
+# Vitest's own closing lines differ by version and terminal; the one this prints does not.
+check 'Result' node packaging/test-report.mjs build/test-report.json
+[ -z "$failed" ] || echo "Failed: ${failed#, }" >&2
+[ -z "$failed" ]
