@@ -17,7 +17,6 @@ import {
   type Ops,
   type OpTruth,
   type Truth,
-  truthLines,
   type Workload,
 } from './support/workload.js';
 

@@ -35,8 +35,10 @@ export interface RunningTrace {
   pid: number;
   /** Path of its capture file. */
   capture: string;
-  /** Resolves once at least this many probe links are in the kernel (two per library file with uprobe-multi). */
-  attached(links?: number): Promise<void>;
+  /** Resolves once the entry and the return probes are on this library file. */
+  attached(library: string): Promise<void>;
+  /** Resolves once the capture file is there; libraries were looked for before. */
+  recording(): Promise<void>;
   /** Resolves with the first line of its standard output, the traced command's included, that matches. */
   said(pattern: RegExp): Promise<string>;
   signal(name: NodeJS.Signals): void;
@@ -132,8 +134,9 @@ export async function buildTracer(): Promise<Tracer> {
       capture,
       ended,
       signal: (name) => void child.kill(name),
-      attached: (links = 2) =>
-        until(`${links} links`, () => (probeLinks(pid) >= links ? true : undefined)).then(() => {}),
+      attached: (library) =>
+        until(`probes on ${library}`, () => isProbing(pid, library) || undefined).then(() => {}),
+      recording: () => until('recording', () => existsSync(capture) || undefined).then(() => {}),
       said: (pattern) => until(String(pattern), () => stdout.split('\n').find((line) => pattern.test(line))),
     };
   };
@@ -163,18 +166,22 @@ export async function untilAsleep(pid: number): Promise<void> {
   }
 }
 
-/** Uprobe links a process holds, as the kernel tells it (link_type in /proc/PID/fdinfo). */
-export function probeLinks(pid: number): number {
-  let links = 0;
+/**
+ * Whether a process holds a multi-uprobe link on the entries of a file, as /proc/PID/fdinfo tells it; that of the
+ * returns was made before.
+ */
+function isProbing(pid: number, library: string): boolean {
   try {
-    for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-      if (!readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('anon_inode:bpf_link')) continue;
-      if (/link_type:\s*(uprobe_multi|perf)/.test(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))) links++;
-    }
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      if (!readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('anon_inode:bpf_link')) return false;
+      const info = readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8');
+      const path = /^path:\t(.*?)(?: \(deleted\))?$/m.exec(info)?.[1];
+      return /^link_type:\tuprobe_multi$/m.test(info) && path === library;
+    });
   } catch {
     // A descriptor was closed, or the process ended, while it was looked at.
+    return false;
   }
-  return links;
 }
 
 /**
