@@ -154,6 +154,7 @@ export class TraceSession {
       chmodSync(output.path, 0o600);
       this.#recorder.onMessage((message) => this.#heed(message));
       this.#sendAnchor(anchor);
+      this.#describeTargets();
       for (const planned of found) this.#attach(planned);
       this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
       this.#observer.started({
@@ -272,6 +273,12 @@ export class TraceSession {
     for (const pack of this.#packs) {
       this.#recorder.send({ type: 'probes', ...this.#tracer.unfound(pack, 'no library file was found') });
     }
+  }
+
+  /** Processes that are there from the start are known even when they end before the recorder looks at them. */
+  #describeTargets(): void {
+    if (this.#options.target.kind === 'command') return;
+    for (const pid of this.#pids ?? []) this.#recorder.send({ type: 'process', info: readProcess(pid) });
   }
 
   #startCommand(userMask: number): void {

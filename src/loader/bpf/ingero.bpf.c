@@ -249,6 +249,12 @@ static __always_inline u64 pid_tgid_of(struct task_struct *task)
 	return (u64)task->tgid << 32 | (u32)task->pid;
 }
 
+static __always_inline int is_filtered(struct task_struct *task)
+{
+	u32 pid = task->tgid;
+	return settings.filter_by_process && !bpf_map_lookup_elem(&processes, &pid);
+}
+
 /*
  * State of the current thread, made at its first recorded call. The filter is asked only then: processes join
  * the set and never leave it.
@@ -258,12 +264,9 @@ static __always_inline struct thread *thread_of(struct task_struct *task, struct
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (thread)
 		return thread;
-	if (settings.filter_by_process) {
-		u32 pid = task->tgid;
-		if (!bpf_map_lookup_elem(&processes, &pid)) {
-			count(&c->filtered);
-			return 0;
-		}
+	if (is_filtered(task)) {
+		count(&c->filtered);
+		return 0;
 	}
 	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
@@ -413,7 +416,7 @@ int on_return(struct pt_regs *ctx)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!thread)
-		return count_orphan(ctx);
+		return is_filtered(task) ? 0 : count_orphan(ctx);
 	u64 pid_tgid = pid_tgid_of(task);
 	u64 sp = REG_SP(ctx) - RETURN_POPS;
 	u32 depth = thread->depth;
@@ -426,8 +429,11 @@ int on_return(struct pt_regs *ctx)
 		if (depth == 0 || depth > MAX_DEPTH)
 			return count_orphan(ctx);
 		frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
-		if (frame->sp != sp)
-			return count_orphan(ctx);
+		if (frame->sp != sp) {
+			/* Below the deepest call tracked: one that was counted as too deep. */
+			int too_deep = depth == MAX_DEPTH && frame->sp - sp <= STACK_SPAN;
+			return too_deep ? 0 : count_orphan(ctx);
+		}
 	}
 	u64 value = REG_RESULT(ctx);
 	if (frame->reads_at_return) {
