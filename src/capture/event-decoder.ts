@@ -24,9 +24,14 @@ export interface Words {
   high: number;
 }
 
+/** Every field a column's value depends on. */
+export function fieldsOf({ fields, unless = [], scale }: ColumnValue): readonly Field[] {
+  return [...fields, ...unless, ...(scale === undefined ? [] : [scale.field])];
+}
+
 /** Slots a column's value depends on, as a bit mask. */
 export function slotMask(column: ColumnValue): number {
-  return [...column.fields, ...(column.unless ?? [])].reduce((mask, field) => mask | (1 << field.slot), 0);
+  return fieldsOf(column).reduce((mask, field) => mask | (1 << field.slot), 0);
 }
 
 /** Reads one field of a record as a signed or unsigned integer. */
@@ -39,14 +44,19 @@ export function readField(field: Field, words: Uint32Array, at: number): bigint 
 }
 
 /**
- * Value of a column in a record: the product of its fields; null when one of its slots could not be read or
- * an `unless` field is not zero.
+ * Value of a column in a record: the product of its fields and factors; null when one of its slots could not be
+ * read, an `unless` field is not zero, or no factor is known.
  */
 export function readColumn(column: ColumnValue, words: Uint32Array, at: number): bigint | null {
   const missing = (words[at + CALL.missing] as number) & 0xffff;
   if ((missing & slotMask(column)) !== 0) return null;
   for (const field of column.unless ?? []) if (readField(field, words, at) !== 0n) return null;
-  let product = 1n;
+  let product = BigInt(column.times ?? 1);
+  if (column.scale !== undefined) {
+    const factor = column.scale.factors[Number(readField(column.scale.field, words, at))];
+    if (factor === undefined) return null;
+    product *= BigInt(factor);
+  }
   for (const field of column.fields) product *= readField(field, words, at);
   return product;
 }

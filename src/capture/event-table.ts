@@ -4,7 +4,7 @@ import { CALL, STATUS } from '../ring/record.js';
 import { CHUNK_ROWS, ChunkAppender } from './chunk-appender.js';
 import { ColumnBuffer, columnWidth } from './column-buffer.js';
 import { type EventTablePlan, STORE } from './ddl.js';
-import { type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-decoder.js';
+import { fieldsOf, type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-decoder.js';
 import { Interner } from './interner.js';
 import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
 
@@ -229,6 +229,8 @@ export class EventTable {
     const isPlain =
       value.fields.length === 1 &&
       value.unless === undefined &&
+      value.times === undefined &&
+      value.scale === undefined &&
       value.enum === undefined &&
       field?.size === 8;
     return {
@@ -325,7 +327,7 @@ function keyWords(decoding: ProbeDecoding, interned: readonly Target[]): Uint8Ar
   const places = new Set<number>([CALL.pid]);
   for (let word = 0; word < decoding.returnBits / 32; word++) places.add(CALL.returnValue + word);
   for (const { value } of interned) {
-    for (const field of [...value.fields, ...(value.unless ?? [])]) {
+    for (const field of fieldsOf(value)) {
       const first = CALL.slots + field.slot * 2 + (field.offset >> 2);
       places.add(first);
       if ((field.offset & 3) + field.size > 4) places.add(first + 1);

@@ -12,6 +12,7 @@ import {
   MAX_SLOTS,
   type Pack,
   type ProbeSpec,
+  type SizeTable,
   type Slot,
 } from './model.js';
 import { type Prototype, parsePrototype, parseTypes, type TypeTable } from './prototype.js';
@@ -23,7 +24,9 @@ import { resolvePath, type Source } from './resolve.js';
  */
 export function compilePack(pack: Pack, arch: Arch): CompiledPack {
   const { types, issues: typeIssues } = parseTypes(pack.types);
-  const results = pack.probes.map((probe, index) => compileProbe(pack.name, probe, index, types, arch));
+  const results = pack.probes.map((probe, index) =>
+    compileProbe(pack.name, probe, index, types, arch, pack.sizes),
+  );
   const messages = [...typeIssues, ...results.flatMap((result) => result.issues)].map(
     (issue) => `${issue.rule}: ${issue.message}`,
   );
@@ -46,6 +49,7 @@ export function compileProbe(
   index: number,
   types: TypeTable,
   arch: Arch,
+  sizes: Readonly<Record<string, SizeTable>> = {},
 ): { probe?: CompiledProbe; functionName?: string; issues: PackIssue[] } {
   const at = ['probes', index] as const;
   const { prototype, issues: textIssues } = parsePrototype(probe.prototype, types);
@@ -65,11 +69,17 @@ export function compileProbe(
   const functionName = prototype.name;
   if (issues.length > 0) return { functionName, issues };
 
-  const slots = new SlotTable(gathered.flatMap(({ column }) => [...column.factors, ...column.unless]));
+  const slots = new SlotTable(
+    gathered.flatMap(({ column: { factors, unless, scale } }) => [...factors, ...unless, ...(scale ?? [])]),
+  );
   const columns = gathered.map(
     ({ spec, column }): ColumnValue => ({
       column: spec.column,
       fields: column.factors.map((source) => slots.field(source)),
+      ...constantFactor(spec),
+      ...(column.scale === undefined
+        ? {}
+        : { scale: { field: slots.field(column.scale[0]), factors: sizes[spec.scale?.sizes ?? ''] ?? {} } }),
       ...(column.unless.length === 0 ? {} : { unless: column.unless.map((source) => slots.field(source)) }),
       ...(spec.enum === undefined ? {} : { enum: spec.enum }),
     }),
@@ -105,9 +115,17 @@ function returnValue(type: CType): Pick<CompiledProbe, 'returnBits' | 'returnSig
   return { returnBits: type.size === 4 ? 32 : 64, returnSigned: type.signed === true };
 }
 
+/** `value` is a product of no fields. */
+function constantFactor({ value, times }: CaptureSpec): Pick<ColumnValue, 'times'> {
+  if (value === undefined && times === undefined) return {};
+  return { times: (value ?? 1) * (times ?? 1) };
+}
+
 interface Captured {
   factors: Source[];
   unless: Source[];
+  /** What the size is looked up by. */
+  scale?: [Source];
 }
 
 function compileCapture(
@@ -132,20 +150,30 @@ function compileCapture(
       ? resolveAll(spec.product ?? [], (position) => ['product', position])
       : resolveAll([spec.arg], () => ['arg']);
   const unless = resolveAll(spec.unless ?? [], (position) => ['unless', position]);
+  const [scale] = resolveAll(spec.scale === undefined ? [] : [spec.scale.arg], () => ['scale', 'arg']);
   if (issues.length > 0) return { issues };
 
-  if (spec.product !== undefined && factors.some((source) => !source.integer)) {
-    issues.push({ rule: 'bad-product', message: 'a factor is a pointer', at: ['product'] });
+  const isProduct = spec.product !== undefined || spec.times !== undefined || spec.scale !== undefined;
+  if (isProduct && factors.some((source) => !source.integer)) {
+    issues.push({
+      rule: 'bad-product',
+      message: 'a factor is a pointer',
+      at: [spec.product === undefined ? 'arg' : 'product'],
+    });
+  }
+  if (scale?.integer === false) {
+    issues.push({ rule: 'bad-product', message: 'a size goes by an integer', at: ['scale', 'arg'] });
   }
   if (spec.at === 'return') issues.push(...checkAtReturn([...factors, ...unless], prototype, mode));
-  if (spec.enum !== undefined && (spec.product !== undefined || factors.some((source) => !source.integer))) {
+  if (spec.enum !== undefined && (isProduct || factors.some((source) => !source.integer))) {
     issues.push({
       rule: 'enum-not-integer',
       message: `enum ${spec.enum} needs one integer argument`,
       at: ['enum'],
     });
   }
-  return issues.length > 0 ? { issues } : { captured: { factors, unless }, issues };
+  if (issues.length > 0) return { issues };
+  return { captured: { factors, unless, ...(scale === undefined ? {} : { scale: [scale] }) }, issues };
 }
 
 function placed(issue: TextIssue, at: (string | number)[]): PackIssue {

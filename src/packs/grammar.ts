@@ -55,7 +55,7 @@ function toIssue(error: ErrorObject): PackIssue | undefined {
     case 'required':
       return { rule: 'missing-key', message: `${name} has no ${String(params.missingProperty)}`, at };
     case 'oneOf':
-      return { rule: 'arg-or-product', message: 'give either arg or product', at };
+      return { rule: 'one-value', message: 'give one of arg, product and value', at };
     case 'type':
       return withSuggestion(
         { rule: 'wrong-type', message: `${name} must be of type ${String(params.type)}`, at },
@@ -89,6 +89,7 @@ function subject(at: readonly string[]): string {
   const last = at.at(-1);
   if (last === undefined) return 'the pack';
   if (at[0] === 'enums' && at.length === 3) return 'name';
+  if (at[0] === 'sizes' && at.length === 3) return 'size';
   if (!/^[0-9]+$/.test(last)) return last;
   const list = at.at(-2) ?? '';
   return { probes: 'probe', libraries: 'library', symbols: 'symbol' }[list] ?? `${list} ${Number(last) + 1}`;

@@ -9,7 +9,7 @@ import { makeProblem, PackDocument } from './document.js';
 import { formatProblems } from './format.js';
 import { checkGrammar, GRAMMAR_VERSION } from './grammar.js';
 import type { PackIssue } from './issue.js';
-import type { CompiledProbe, EnumTable, Pack, PackProblem, ProbeSpec } from './model.js';
+import type { CompiledProbe, EnumTable, Pack, PackProblem, ProbeSpec, SizeTable } from './model.js';
 import { parseTypes } from './prototype.js';
 import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
 
@@ -88,6 +88,7 @@ interface PackYaml {
   libraries: { soname: string }[];
   table: string;
   enums?: Record<string, EnumTable>;
+  sizes?: Record<string, SizeTable>;
   types?: string;
   result?: string;
   probes: ProbeSpec[];
@@ -102,6 +103,7 @@ function toPack(yaml: PackYaml, text: string, path: string): Pack {
     libraries: yaml.libraries,
     table: yaml.table,
     enums: yaml.enums ?? {},
+    sizes: yaml.sizes ?? {},
     types: yaml.types ?? '',
     ...(yaml.result === undefined ? {} : { result: yaml.result }),
     probes: yaml.probes,
@@ -152,6 +154,7 @@ function checkMeaning(
     ...(table === undefined ? {} : { table }),
     ...(result === undefined ? {} : { result }),
     enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
+    sizes: new Set(isRecord(value.sizes) ? Object.keys(value.sizes) : []),
     probes,
     schema,
   };

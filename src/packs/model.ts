@@ -14,8 +14,11 @@ export interface LibrarySelector {
 /** Value names of an enum column: number -> name. */
 export type EnumTable = Readonly<Record<number, string>>;
 
+/** Sizes by the value of an enum, e.g. bytes per element by data type. */
+export type SizeTable = Readonly<Record<number, number>>;
+
 /**
- * One captured column. Exactly one of `arg` and `product` is given.
+ * One captured column. Exactly one of `arg`, `product` and `value` is given.
  * A path is written as in C: `size`, `extent.width`, `config->gridDim.x`, `*devPtr`.
  */
 export interface CaptureSpec {
@@ -23,6 +26,12 @@ export interface CaptureSpec {
   arg?: string;
   /** Column value is the product of these paths (true bytes of a 2-D or 3-D copy). */
   product?: readonly string[];
+  /** The column value is this number in every row, e.g. the direction a function copies in. */
+  value?: number;
+  /** Multiplies the value: what one element takes. */
+  times?: number;
+  /** Multiplies the value by the size the pack's `sizes` give for this path; NULL when they give none. */
+  scale?: { arg: string; sizes: string };
   /** The column is NULL when any of these paths is not zero (the product would not be bytes then). */
   unless?: readonly string[];
   /** When memory behind a pointer is read. `return` reads only after a successful call. Default: entry. */
@@ -55,6 +64,7 @@ export interface Pack {
   /** Event table, documented in schema/. */
   table: string;
   enums: Readonly<Record<string, EnumTable>>;
+  sizes: Readonly<Record<string, SizeTable>>;
   /** C struct and typedef declarations the prototypes use, e.g. `struct dim3 { unsigned x, y, z; };`. */
   types: string;
   /** Name of the enum that names return codes; 0 means success. */
@@ -84,10 +94,15 @@ export interface Field {
   signed: boolean;
 }
 
-/** How one column of the row is computed: the product of one or more fields. */
+/** How one column of the row is computed: the product of its fields, of `times` and of a size. */
 export interface ColumnValue {
   column: string;
+  /** None for a constant. */
   fields: readonly Field[];
+  /** Constant factor; absent: 1. */
+  times?: number;
+  /** A factor looked up by a field; NULL when it is not there. */
+  scale?: { field: Field; factors: SizeTable };
   /** NULL when any of these is not zero. */
   unless?: readonly Field[];
   enum?: string;

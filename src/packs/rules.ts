@@ -18,6 +18,8 @@ export interface PackFacts {
   table?: string;
   result?: string;
   enums: ReadonlyMap<string, EnumTable>;
+  /** Names of the size tables. */
+  sizes: ReadonlySet<string>;
   probes: readonly ProbeFacts[];
   schema: CaptureSchema;
 }
@@ -33,6 +35,7 @@ export const RULES: readonly Rule[] = [
   uniqueColumns,
   knownColumns,
   knownEnums,
+  knownSizes,
   enumMatchesColumn,
   valueFitsColumn,
 ];
@@ -160,9 +163,24 @@ function knownColumns(pack: PackFacts): PackIssue[] {
 
 function knownEnums({ enums, probes }: PackFacts): PackIssue[] {
   return probes.flatMap(capturesOf).flatMap(({ capture, at }) => {
-    if (capture.enum === undefined || enums.has(capture.enum)) return [];
+    if (capture.enum === undefined) return [];
+    const table = enums.get(capture.enum);
+    if (table !== undefined) {
+      if (capture.value === undefined || Object.hasOwn(table, capture.value)) return [];
+      const message = `enum ${capture.enum} does not name ${capture.value}`;
+      return [{ rule: 'unknown-enum', message, at: at('value') }];
+    }
     const issue = { rule: 'unknown-enum', message: `there is no enum ${capture.enum}`, at: at('enum') };
     return [withSuggestion(issue, didYouMean(capture.enum, enums.keys()))];
+  });
+}
+
+function knownSizes({ sizes, probes }: PackFacts): PackIssue[] {
+  return probes.flatMap(capturesOf).flatMap(({ capture: { scale }, at }) => {
+    if (scale === undefined || sizes.has(scale.sizes)) return [];
+    const message = `there are no sizes ${scale.sizes}`;
+    const issue = { rule: 'unknown-sizes', message, at: at('scale', 'sizes') };
+    return [withSuggestion(issue, didYouMean(scale.sizes, sizes))];
   });
 }
 
@@ -203,7 +221,16 @@ const INTEGERS: Readonly<Record<string, { bits: number; signed: boolean }>> = {
   UBIGINT: { bits: 64, signed: false },
 };
 
-function fits(field: Field, type: string): boolean {
+/** The narrowest C integer a constant fits into. */
+function smallestField(value: number): Pick<Field, 'size' | 'signed'> {
+  const signed = value < 0;
+  const fitting = ([1, 2, 4] as const).find((size) =>
+    signed ? value >= -(2 ** (size * 8 - 1)) : value < 2 ** (size * 8),
+  );
+  return { size: fitting ?? 8, signed };
+}
+
+function fits(field: Pick<Field, 'size' | 'signed'>, type: string): boolean {
   const column = INTEGERS[type];
   if (column === undefined) return false;
   const bits = field.size * 8;
@@ -218,12 +245,16 @@ function valueFitsColumn(pack: PackFacts): PackIssue[] {
     return probe.compiled.flatMap(({ columns: values }) =>
       values.flatMap((value, position) => {
         const column = columns.get(value.column);
-        const bad = value.fields.find((field) => column !== undefined && !fits(field, column.type));
+        const constant = value.fields.length === 0 ? [smallestField(value.times ?? 1)] : [];
+        const bad = [...value.fields, ...constant].find(
+          (field) => column !== undefined && !fits(field, column.type),
+        );
         if (column === undefined || column.type === 'NAME' || bad === undefined) return [];
         const number = `${bad.signed ? 'signed' : 'unsigned'} ${bad.size * 8}-bit value`;
         const message = `column ${column.name} (${column.type}) cannot hold every ${number}`;
-        const key = captures[position]?.capture.arg === undefined ? 'product' : 'arg';
-        return [{ rule: 'column-type', message, at: captures[position]?.at(key) ?? [] }];
+        const { capture, at } = captures[position] ?? {};
+        const key = (['arg', 'product', 'value'] as const).find((name) => capture?.[name] !== undefined);
+        return [{ rule: 'column-type', message, at: at?.(key ?? 'column') ?? [] }];
       }),
     );
   });

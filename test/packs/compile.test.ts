@@ -178,6 +178,34 @@ describe('columns', () => {
     ]);
   });
 
+  it('a constant, constant factors, and sizes that go by an argument', () => {
+    const { probe, issues } = compileProbe(
+      'test',
+      {
+        prototype: 'int f(size_t n, int type)',
+        capture: [
+          { column: 'kind', value: 1, enum: 'direction' },
+          { column: 'bytes', arg: 'n', times: 4 },
+          { column: 'scaled', product: ['n', 'n'], scale: { arg: 'type', sizes: 'element' } },
+          { column: 'one', value: 3, times: 2, scale: { arg: 'type', sizes: 'element' } },
+        ],
+      },
+      0,
+      TYPES,
+      'x64',
+      { element: { 0: 1, 7: 4 } },
+    );
+    expect(issues).toEqual([]);
+    const n = { slot: 0, offset: 0, size: 8, signed: false };
+    const scale = { field: { slot: 1, offset: 0, size: 4, signed: true }, factors: { 0: 1, 7: 4 } };
+    expect(probe?.columns).toEqual([
+      { column: 'kind', fields: [], times: 1, enum: 'direction' },
+      { column: 'bytes', fields: [n], times: 4 },
+      { column: 'scaled', fields: [n, n], scale },
+      { column: 'one', fields: [], times: 6, scale },
+    ]);
+  });
+
   it('a product that is only known at return mixes both times on AArch64', () => {
     const probe = probeOf(
       'int f(size_t *pitch, struct large l)',
@@ -278,6 +306,10 @@ describe('captures that contradict the prototype', () => {
     ['int f(void *p)', { arg: 'p', enum: 'e' }, {}, 'enum e needs one integer argument'],
     ['int f(int a, int b)', { product: ['a', 'b'], enum: 'e' }, {}, 'enum e needs one integer argument'],
     ['int f(int a, void *b)', { product: ['a', 'b'] }, {}, 'a factor is a pointer'],
+    ['int f(void *b)', { arg: 'b', times: 2 }, {}, 'a factor is a pointer'],
+    ['int f(int a, void *b)', { arg: 'a', scale: { arg: 'b', sizes: 's' } }, {}, 'a size goes by an integer'],
+    ['int f(int a)', { arg: 'a', times: 2, enum: 'e' }, {}, 'enum e needs one integer argument'],
+    ['int f(int a)', { arg: 'a', scale: { arg: 'c', sizes: 's' } }, {}, 'f has no argument c'],
   ])('%s %j', (prototype, spec, more, expected) => {
     expect(rule(prototype, spec, 'x64', more)).toEqual([expect.stringContaining(expected)]);
   });
@@ -305,6 +337,7 @@ describe('compilePack', () => {
     libraries: [{ soname: 'l.so' }],
     table: 't',
     enums: {},
+    sizes: { element: { 0: 1, 7: 4 } },
     types: '',
     probes: [
       { prototype: 'int\n  f(int a)' },

@@ -128,9 +128,9 @@ describe('each rule', () => {
       'arg and product',
       'arg: r->bytes,',
       'arg: r->bytes, product: [r->bytes, r->device],',
-      ['18 { arg-or-product: give either arg or product'],
+      ['18 { one-value: give one of arg, product and value'],
     ],
-    ['neither', 'arg: r->bytes, ', '', ['18 { arg-or-product: give either arg or product']],
+    ['neither', 'arg: r->bytes, ', '', ['18 { one-value: give one of arg, product and value']],
     [
       'unknown table',
       'table: cuda_events',
@@ -187,6 +187,36 @@ describe('each rule', () => {
       'enum: direction }',
       'enum: directions }',
       ['20 directions unknown-enum: there is no enum directions'],
+    ],
+    [
+      'unknown sizes',
+      'arg: r->bytes,',
+      'arg: r->bytes, scale: { arg: direction, sizes: elements },',
+      ['18 elements unknown-sizes: there are no sizes elements'],
+    ],
+    [
+      'a size that is none',
+      'result: status',
+      'sizes: { element: { 0: -1 } }\nresult: status',
+      ['12 -1 wrong-value: size must be >= 0'],
+    ],
+    [
+      'a constant without a name',
+      'arg: direction,',
+      'value: 2,',
+      ['20 2 unknown-enum: enum direction does not name 2'],
+    ],
+    [
+      'a constant that does not fit',
+      'arg: r->device,',
+      'value: 4294967295,',
+      ['19 4294967295 column-type: column device (INTEGER) cannot hold every unsigned 32-bit value'],
+    ],
+    [
+      'a negative constant',
+      'arg: r->bytes,',
+      'value: -1,',
+      ['18 -1 column-type: column bytes (UBIGINT) cannot hold every signed 8-bit value'],
     ],
     [
       'enum for numbers',
