@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { createUprobeMultiLink, lastErrno, type Pointer, uprobeOpts } from './libbpf.js';
+import { captureLog, createUprobeMultiLink, lastErrno, type Pointer, uprobeOpts } from './libbpf.js';
 import type { BpfObject } from './object.js';
 
 /** One probe to attach: its id in the BPF maps, and where in the file. */
@@ -76,6 +76,20 @@ export class ProbeLinks {
     if (this.#object.uprobeMulti) {
       return this.#attachMulti(path, [point]) ? null : lastErrno().text;
     }
+    const { libbpf } = this.#object;
+    const log: string[] = [];
+    const stopLog = captureLog(libbpf, (level, message) => {
+      if (level === 0) log.push(message);
+    });
+    try {
+      const error = this.#attachPerf(path, point);
+      return error === null ? null : [error, ...log].join('; ');
+    } finally {
+      stopLog();
+    }
+  }
+
+  #attachPerf(path: string, point: ProbePoint): string | null {
     const { libbpf } = this.#object;
     const made: Pointer[] = [];
     for (const isReturn of point.mode === 'call' ? [true, false] : [false]) {

@@ -32,11 +32,12 @@ test('every column of every table and view in the main schema carries a comment'
 test('the tables the schema names exist, and an event row is read back through its view by name', async () => {
   const connection = await capture();
   await connection.run(
-    `INSERT INTO store.cuda_events_args (args_id, layer, probe_id, kind) VALUES (1, 'runtime', 0, 'h2d')`,
+    `INSERT INTO store.cuda_events_args (args_id, op, status, layer, pid, probe_id, kind)
+     VALUES (1, 'it''s', 'ok', 'runtime', 1, 0, 'h2d')`,
   );
   await connection.run(
-    `INSERT INTO store.cuda_events (start_time, duration_ns, op, status, pid, tid, call_id, bytes, args_id)
-     VALUES (make_timestamp_ns(1), 5, 'it''s', 'ok', 1, 2, 3, 4, 1)`,
+    `INSERT INTO store.cuda_events (start_time, duration_ns, tid, call_id, bytes, args_id)
+     VALUES (make_timestamp_ns(1), 5, 2, 3, 4, 1)`,
   );
   const rows = await connection.runAndReadAll('SELECT op, kind, bytes, stream, parent_id FROM cuda_events');
   expect(rows.getRowsJson()).toEqual([["it's", 'h2d', '4', null, null]]);
