@@ -2,21 +2,29 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sizeOf } from '../../src/packs/ctype.js';
-import { type Arch, type CompiledPack, compilePack, loadBuiltinPacks } from '../../src/packs/index.js';
+import { type Arch, compilePack, loadBuiltinPacks } from '../../src/packs/index.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
-import { typesOf } from './support/machine.js';
+import {
+  CUDA,
+  compareLayouts,
+  compareValues,
+  declarations,
+  gcc,
+  haveCudaHeaders,
+  normal,
+  numberOf,
+} from './support/cuda-headers.js';
+import { listing } from './support/listing.js';
 import { available } from './support/tools.js';
 
 const found = loadBuiltinPacks().find((candidate) => candidate.name === 'cuda-runtime');
 if (found === undefined) throw new Error('no cuda-runtime pack');
 const pack = found;
 
-const CUDA = process.env.CUDA_HOME ?? '/usr/local/cuda';
+const HEADERS = ['cuda_runtime_api.h', 'cuda_profiler_api.h'];
 const LIBRARY = ['lib64', 'lib', 'targets/x86_64-linux/lib']
   .map((folder) => join(CUDA, folder, 'libcudart.so'))
   .find(existsSync);
-const haveHeaders = existsSync(join(CUDA, 'include/cuda_runtime_api.h')) && available('gcc', '--version');
 
 /** Probed functions that CUDA 13 no longer declares. */
 const GONE = [
@@ -27,72 +35,36 @@ const GONE = [
   'cudaThreadExit',
 ];
 
-function gcc(source: string, ...args: string[]): string {
-  const includes = '#include <cuda_runtime_api.h>\n#include <cuda_profiler_api.h>\n';
-  return execFileSync('gcc', ['-xc', '-I', join(CUDA, 'include'), ...args, '-'], {
-    input: includes + source,
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  });
-}
-
-/** One spelling for one declaration: single blanks, none beside punctuation. */
-function normal(declaration: string): string {
-  return declaration
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ ?([(),*]) ?/g, '$1')
-    .trim();
-}
-
-describe.skipIf(!haveHeaders)('against the CUDA headers', () => {
-  const headers = haveHeaders ? gcc('', '-E', '-P') : '';
-
+describe.skipIf(!haveCudaHeaders)('against the CUDA headers', () => {
   it('every prototype is the declared one', () => {
-    const declared = new Map(
-      [...headers.replaceAll(/\s+/g, ' ').matchAll(/cudaError_t (cuda\w+) ?\([^;{}]*\)(?= ?;)/g)].map(
-        ([declaration, name]) => [name as string, normal(declaration)],
-      ),
-    );
+    const declared = declarations(HEADERS, 'cudaError_t', 'cuda');
     for (const { name, prototype } of compilePack(pack, 'x64').probes) {
       if (!GONE.includes(name)) expect(normal(prototype)).toBe(declared.get(name));
     }
   });
 
   it('every struct has the declared layout', () => {
-    const records = [...typesOf(pack.types).tags.values()].flatMap((type) =>
-      type.kind === 'record' && type.members !== undefined ? [type] : [],
-    );
-    expect(records.length).toBeGreaterThan(8);
-    const checks = records.flatMap((record) => [
-      `_Static_assert(sizeof(${record.name}) == ${sizeOf(record)}, "size of ${record.name}");`,
-      ...(record.members ?? []).flatMap(({ name, offset, type }) => [
-        `_Static_assert(__builtin_offsetof(${record.name}, ${name}) == ${offset}, "${record.name}.${name}");`,
-        `_Static_assert(sizeof(((${record.name} *)0)->${name}) == ${sizeOf(type)}, "${record.name}.${name}");`,
-      ]),
-    ]);
-    gcc(checks.join('\n'), '-fsyntax-only');
+    expect(compareLayouts(pack, HEADERS)).toBeGreaterThan(8);
   });
 
   it('every error and every direction has the declared number', () => {
-    const body = /enum cudaError\s*\{([^}]*)\}/.exec(headers)?.[1] ?? '';
+    const body = /enum cudaError\s*\{([^}]*)\}/.exec(gcc(HEADERS, '', '-E', '-P'))?.[1] ?? '';
     const errors = [...body.matchAll(/(\w+)\s*=\s*(\d+)/g)].map(([, name, value]) => [value, name]);
     expect(errors.length).toBeGreaterThan(100);
     expect(pack.enums.cuda_error).toMatchObject(Object.fromEntries(errors));
-    const { memcpy_kind: kinds = {}, capture_mode: modes = {} } = pack.enums;
-    const number = (table: Readonly<Record<number, string>>, name: string) =>
-      Object.keys(table).find((key) => table[Number(key)] === name);
-    gcc(
-      `
-      _Static_assert(cudaMemcpyHostToHost == ${number(kinds, 'h2h')}, "");
-      _Static_assert(cudaMemcpyHostToDevice == ${number(kinds, 'h2d')}, "");
-      _Static_assert(cudaMemcpyDeviceToHost == ${number(kinds, 'd2h')}, "");
-      _Static_assert(cudaMemcpyDeviceToDevice == ${number(kinds, 'd2d')}, "");
-      _Static_assert(cudaMemcpyDefault == ${number(kinds, 'default')}, "");
-      _Static_assert(cudaStreamCaptureModeGlobal == ${number(modes, 'global')}, "");
-      _Static_assert(cudaStreamCaptureModeThreadLocal == ${number(modes, 'thread_local')}, "");
-      _Static_assert(cudaStreamCaptureModeRelaxed == ${number(modes, 'relaxed')}, "");
-    `,
-      '-fsyntax-only',
+    const { memcpy_kind: kinds, capture_mode: modes } = pack.enums;
+    compareValues(
+      [
+        ['cudaMemcpyHostToHost', numberOf(kinds, 'h2h')],
+        ['cudaMemcpyHostToDevice', numberOf(kinds, 'h2d')],
+        ['cudaMemcpyDeviceToHost', numberOf(kinds, 'd2h')],
+        ['cudaMemcpyDeviceToDevice', numberOf(kinds, 'd2d')],
+        ['cudaMemcpyDefault', numberOf(kinds, 'default')],
+        ['cudaStreamCaptureModeGlobal', numberOf(modes, 'global')],
+        ['cudaStreamCaptureModeThreadLocal', numberOf(modes, 'thread_local')],
+        ['cudaStreamCaptureModeRelaxed', numberOf(modes, 'relaxed')],
+      ],
+      HEADERS,
     );
   });
 });
@@ -120,28 +92,6 @@ describe.skipIf(LIBRARY === undefined || !available('nm', '--version'))('against
     expect(variants.filter((symbol) => exported.has(symbol) && !symbols.has(symbol))).toEqual([]);
   });
 });
-
-/** One line per slot and column: what a reviewer can compare with an ABI table. */
-function listing({ probes, arch }: CompiledPack): string {
-  const lines = [
-    `# cuda-runtime for ${arch}: slot = location [+offset:size@time]; column = slot[offset:type]`,
-  ];
-  for (const probe of probes) {
-    lines.push('', probe.prototype, `  ${probe.op} ${probe.mode} ${probe.symbols.join(' ')}`);
-    for (const [index, { from, deref }] of probe.slots.entries()) {
-      const read = deref === undefined ? '' : ` +${deref.offset}:${deref.size}@${deref.at}`;
-      lines.push(`  slot ${index} = ${from.kind} ${from.index}${read}`);
-    }
-    for (const { column, fields, unless = [], enum: names } of probe.columns) {
-      const text = (list: typeof fields) =>
-        list.map(({ slot, offset, size, signed }) => `${slot}[${offset}:${signed ? 'i' : 'u'}${size * 8}]`);
-      lines.push(
-        `  ${column} = ${text(fields).join(' * ')}${unless.length === 0 ? '' : ` unless ${text(unless).join(' or ')}`}${names === undefined ? '' : ` as ${names}`}`,
-      );
-    }
-  }
-  return `${lines.join('\n')}\n`;
-}
 
 describe('compiled', () => {
   it.each<Arch>(['x64', 'arm64'])('%s', async (arch) => {

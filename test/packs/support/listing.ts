@@ -1,0 +1,30 @@
+import type { ColumnValue, CompiledPack, Field } from '../../../src/packs/index.js';
+
+const fieldText = ({ slot, offset, size, signed }: Field): string =>
+  `${slot}[${offset}:${signed ? 'i' : 'u'}${size * 8}]`;
+
+function columnText({ column, fields, times, scale, unless = [], enum: names }: ColumnValue): string {
+  const factors = [
+    ...fields.map(fieldText),
+    ...(times === undefined ? [] : [String(times)]),
+    ...(scale === undefined ? [] : [`size(${fieldText(scale.field)})`]),
+  ];
+  const condition = unless.length === 0 ? '' : ` unless ${unless.map(fieldText).join(' or ')}`;
+  return `${column} = ${factors.join(' * ')}${condition}${names === undefined ? '' : ` as ${names}`}`;
+}
+
+/** One line per slot and column of a compiled pack: what a reviewer can compare with an ABI table. */
+export function listing({ pack, probes, arch }: CompiledPack): string {
+  const lines = [
+    `# ${pack.name} for ${arch}: slot = location [+offset:size@time]; column = slot[offset:type]`,
+  ];
+  for (const probe of probes) {
+    lines.push('', probe.prototype, `  ${probe.op} ${probe.mode} ${probe.symbols.join(' ')}`);
+    for (const [index, { from, deref }] of probe.slots.entries()) {
+      const read = deref === undefined ? '' : ` +${deref.offset}:${deref.size}@${deref.at}`;
+      lines.push(`  slot ${index} = ${from.kind} ${from.index}${read}`);
+    }
+    for (const column of probe.columns) lines.push(`  ${columnText(column)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
