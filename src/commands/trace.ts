@@ -1,7 +1,8 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
-import { DEFAULT_PACKS, selectPacks } from '../packs/select.js';
+import { packDirFlag } from '../packs/flags.js';
+import { PackRegistry } from '../packs/registry.js';
 import { parseDuration } from '../trace/duration.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { TraceSession } from '../trace/session.js';
@@ -39,10 +40,11 @@ export default class Trace extends BaseCommand {
     force: Flags.boolean({ description: 'Replace an existing capture file.' }),
     duration: Flags.string({ char: 'd', description: 'Stop after this long: 90s, 5m, 1h30m.' }),
     pack: Flags.string({
-      description: `Probe pack by name or file; may be repeated. [default: ${DEFAULT_PACKS.join(', ')}]`,
+      description: 'Probe pack by name or file; may be repeated. [default: the enabled packs]',
       multiple: true,
       multipleNonGreedy: true,
     }),
+    'pack-dir': packDirFlag,
     pid: Flags.integer({
       description: 'Record this process and its children; may be repeated.',
       multiple: true,
@@ -71,7 +73,7 @@ export default class Trace extends BaseCommand {
     const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
     const session = new TraceSession(
       {
-        packs: selectPacks(flags.pack ?? DEFAULT_PACKS),
+        packs: PackRegistry.open(flags['pack-dir']).select(flags.pack),
         target,
         out: flags.out,
         force: flags.force,

@@ -1,7 +1,11 @@
 import { BaseCommand } from '../../base-command.js';
-import { loadBuiltinPacks } from '../../packs/index.js';
-import type { Pack } from '../../packs/model.js';
-import { DEFAULT_PACKS } from '../../packs/select.js';
+import { DEFAULT_PACKS } from '../../packs/enabled.js';
+import { packDirFlag } from '../../packs/flags.js';
+import { formatProblems } from '../../packs/format.js';
+import type { Pack, PackProblem } from '../../packs/model.js';
+import type { PlaceKind } from '../../packs/places.js';
+import { type PackEntry, PackRegistry, type PlaceReport } from '../../packs/registry.js';
+import { alignedLines } from '../../packs/table-text.js';
 
 /** One pack as `--json` prints it. */
 export interface PackListing {
@@ -16,13 +20,37 @@ export interface PackListing {
   /** Number of functions it declares; a library may lack optional ones. */
   probes: number;
   /** Whether `trace` uses it when no pack is named. */
+  enabled: boolean;
+  /** Whether it is enabled as long as nobody enables or disables packs. */
   default: boolean;
   /** SHA-256 of the file, hex, as stored in `packs.sha256` of a capture. */
   sha256: string;
+  from: PlaceKind;
   path: string;
 }
 
-function describe(pack: Pack): PackListing {
+/** A pack file that cannot be used. */
+interface BrokenListing {
+  name: string;
+  enabled: boolean;
+  from: PlaceKind;
+  path: string;
+  problems: PackProblem[];
+}
+
+interface Listing {
+  packs: PackListing[];
+  broken: BrokenListing[];
+  /** Packs that are not used because an earlier place has one of the same name. */
+  shadowed: { name: string; from: PlaceKind; path: string; by: string }[];
+  /** Names that are enabled and belong to no pack. */
+  missing: string[];
+  /** File that says which packs are enabled; null: the default holds. */
+  enabled_file: string | null;
+  places: { from: PlaceKind; path: string; exists: boolean; problem: string | null }[];
+}
+
+function describe(pack: Pack, entry: PackEntry, enabled: boolean): PackListing {
   return {
     name: pack.name,
     version: pack.version,
@@ -31,29 +59,79 @@ function describe(pack: Pack): PackListing {
     libraries: pack.libraries.map((library) => library.soname),
     table: pack.table,
     probes: pack.probes.length,
+    enabled,
     default: DEFAULT_PACKS.includes(pack.name),
     sha256: pack.source.sha256,
+    from: entry.place.kind,
     path: pack.source.path,
   };
 }
 
+function describePlace({ kind, path, exists, problem }: PlaceReport): Listing['places'][number] {
+  return { from: kind, path, exists, problem };
+}
+
 export default class ProbesList extends BaseCommand {
-  static override summary = 'List the probe packs that ship with ingero.';
+  static override summary = 'List the probe packs, and which of them are enabled.';
   static override description =
-    'A pack names the libraries and functions to trace; `trace --pack NAME` uses it, and `trace --pack FILE` one of your own. The digest is that of the file: the `packs` table of a capture keeps it with the whole text.';
+    "A pack names the libraries and functions to trace. `trace` uses the enabled ones; `trace --pack` others. Packs come from the folders of --pack-dir, the user's and the host's configuration and those that ship with ingero: of two packs of one name the first in this order is used. The digest is that of the file: the `packs` table of a capture keeps it with the whole text.";
 
   static override examples = ['<%= config.bin %> probes list', '<%= config.bin %> probes list --json'];
+  static override flags = { 'pack-dir': packDirFlag };
 
-  async run(): Promise<{ packs: PackListing[] }> {
-    await this.parse(ProbesList);
-    const packs = loadBuiltinPacks().map(describe);
-    for (const pack of packs) {
-      this.log(`${pack.name} ${pack.version}${pack.default ? ' (default)' : ''}: ${pack.description}`);
-      this.log(`  libraries  ${pack.libraries.join(', ')}`);
-      this.log(`  records    ${pack.probes} functions, layer ${pack.layer}, table ${pack.table}`);
-      this.log(`  sha256     ${pack.sha256}`);
-      this.log(`  file       ${pack.path}`);
+  async run(): Promise<Listing> {
+    const { flags } = await this.parse(ProbesList);
+    const registry = PackRegistry.open(flags['pack-dir']);
+    const enabled = registry.enabled();
+    const listing: Listing = {
+      packs: [],
+      broken: [],
+      shadowed: registry.shadowed.map(({ entry, by }) => ({
+        name: entry.name,
+        from: entry.place.kind,
+        path: entry.path,
+        by: by.path,
+      })),
+      missing: enabled.names.filter((name) => !registry.entries.some((entry) => entry.name === name)),
+      enabled_file: enabled.path,
+      places: registry.places.map(describePlace),
+    };
+    for (const entry of registry.entries) {
+      const { name, path, place } = entry;
+      const isEnabled = enabled.names.includes(name);
+      const { pack, problems } = entry.parsed();
+      if (pack !== undefined) listing.packs.push(describe(pack, entry, isEnabled));
+      else listing.broken.push({ name, enabled: isEnabled, from: place.kind, path, problems });
     }
-    return { packs };
+    for (const line of listingLines(listing)) this.log(line);
+    return listing;
   }
+}
+
+function listingLines({ packs, broken, shadowed, missing, enabled_file, places }: Listing): string[] {
+  const yes = (enabled: boolean): string => (enabled ? 'yes' : 'no');
+  const lines = alignedLines([
+    ['name', 'enabled', 'version', 'layer', 'table', 'probes', 'sha256', 'from'],
+    ...packs.map((pack) => [
+      pack.name,
+      yes(pack.enabled),
+      pack.version,
+      pack.layer,
+      pack.table,
+      String(pack.probes),
+      pack.sha256.slice(0, 12),
+      pack.from === 'built-in' ? pack.from : pack.path,
+    ]),
+    ...broken.map((pack) => [pack.name, yes(pack.enabled), 'broken', '-', '-', '-', '-', pack.path]),
+  ]);
+  const notes = [
+    ...shadowed.map(({ path, name, by }) => `${path} is not used: ${by} is named ${name} too.`),
+    ...missing.map((name) => `${name} is enabled (${enabled_file}), and there is no such pack.`),
+    ...places.flatMap(({ path, problem }) =>
+      problem === null ? [] : [`${path} cannot be read: ${problem}`],
+    ),
+  ];
+  if (notes.length > 0) lines.push('', ...notes);
+  for (const pack of broken) lines.push('', formatProblems(pack.problems));
+  return lines;
 }

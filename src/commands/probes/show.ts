@@ -1,0 +1,107 @@
+import { Args, Flags } from '@oclif/core';
+import { BaseCommand } from '../../base-command.js';
+import { describeProbes, type ProbeDescription } from '../../packs/describe.js';
+import { packDirFlag } from '../../packs/flags.js';
+import type { EnumTable, Pack } from '../../packs/model.js';
+import { PackRegistry } from '../../packs/registry.js';
+
+/** A pack as `--json` prints it. */
+interface PackDescription {
+  name: string;
+  version: string;
+  description: string;
+  layer: string;
+  table: string;
+  libraries: Pack['libraries'];
+  /** Enum that names return codes. */
+  result: string | null;
+  enums: Record<string, EnumTable>;
+  types: string;
+  enabled: boolean;
+  sha256: string;
+  path: string;
+  probes: ProbeDescription[];
+  yaml: string;
+}
+
+export default class ProbesShow extends BaseCommand {
+  static override summary = 'Show a probe pack: its libraries, functions and columns.';
+  static override description =
+    'Every function with its prototype, the symbols that are probed and what fills which column. Where these lie in a library of this host is what `probes compile` says.';
+  static override examples = [
+    '<%= config.bin %> probes show cuda-runtime',
+    { description: 'The file itself', command: '<%= config.bin %> probes show cuda-runtime --yaml' },
+  ];
+  static override args = {
+    pack: Args.string({ description: 'Name of a pack, or a pack file.', required: true }),
+  };
+  static override flags = {
+    'pack-dir': packDirFlag,
+    yaml: Flags.boolean({ description: 'Print the text of the pack.' }),
+  };
+
+  async run(): Promise<PackDescription> {
+    const { args, flags } = await this.parse(ProbesShow);
+    const registry = PackRegistry.open(flags['pack-dir']);
+    const pack = registry.packOrFile(args.pack);
+    const isEnabled =
+      registry.enabled().names.includes(pack.name) &&
+      registry.entries.some((entry) => entry.path === pack.source.path);
+    const description: PackDescription = {
+      name: pack.name,
+      version: pack.version,
+      description: pack.description,
+      layer: pack.layer,
+      table: pack.table,
+      libraries: pack.libraries,
+      result: pack.result ?? null,
+      enums: pack.enums,
+      types: pack.types,
+      enabled: isEnabled,
+      sha256: pack.source.sha256,
+      path: pack.source.path,
+      probes: describeProbes(pack),
+      yaml: pack.source.text,
+    };
+    if (flags.yaml) this.log(pack.source.text.replace(/\n$/, ''));
+    else for (const line of descriptionLines(description)) this.log(line);
+    return description;
+  }
+}
+
+function descriptionLines(pack: PackDescription): string[] {
+  const lines = [
+    `${pack.name} ${pack.version}${pack.enabled ? ' (enabled)' : ''}: ${pack.description}`,
+    `  libraries  ${pack.libraries.map(({ soname }) => soname).join(', ')}`,
+    `  records    ${pack.probes.length} functions, layer ${pack.layer}, table ${pack.table}`,
+    ...(pack.result === null ? [] : [`  results    named by ${pack.result}`]),
+    `  sha256     ${pack.sha256}`,
+    `  file       ${pack.path}`,
+  ];
+  for (const probe of pack.probes) lines.push('', ...probeLines(probe));
+  return lines;
+}
+
+function probeLines({
+  op,
+  prototype,
+  symbols,
+  mode,
+  required,
+  columns,
+  settings,
+}: ProbeDescription): string[] {
+  const facts = [
+    `symbols ${symbols.join(', ')}`,
+    ...(mode === 'entry' ? ['entry only'] : []),
+    ...(required ? ['required'] : []),
+    ...Object.entries(settings).map(([key, value]) => `${key} ${JSON.stringify(value)}`),
+  ];
+  const width = Math.max(0, ...columns.map(({ column }) => column.length));
+  return [
+    op,
+    `  ${prototype}`,
+    `  ${facts.join('; ')}`,
+    ...columns.map(({ column, from }) => `    ${column.padEnd(width)}  ${from}`),
+  ];
+}

@@ -1,0 +1,48 @@
+import type { CaptureSpec, Pack, ProbeSpec } from './model.js';
+import { parsePrototype, parseTypes } from './prototype.js';
+
+/** A probe with everything a pack may leave out filled in, as `--json` prints it. */
+export interface ProbeDescription {
+  op: string;
+  prototype: string;
+  symbols: string[];
+  mode: 'call' | 'entry';
+  required: boolean;
+  /** What fills each column, in the words of the pack. */
+  columns: { column: string; from: string }[];
+  /** Further keys of the probe, as the pack gives them. */
+  settings: Record<string, unknown>;
+}
+
+/** Describes the probes of a valid pack for people. */
+export function describeProbes(pack: Pack): ProbeDescription[] {
+  const { types } = parseTypes(pack.types);
+  return pack.probes.map((probe) => {
+    const { prototype, op, symbols, mode, required, capture, ...settings } = probe satisfies ProbeSpec;
+    const name = parsePrototype(prototype, types).prototype?.name ?? '';
+    return {
+      op: op ?? name,
+      prototype: prototype.trim().replaceAll(/\s+/g, ' '),
+      symbols: [...(symbols ?? [name])],
+      mode: mode ?? 'call',
+      required: required ?? false,
+      columns: (capture ?? []).map((spec) => ({ column: spec.column, from: describeCapture(spec) })),
+      settings: { ...settings },
+    };
+  });
+}
+
+/** What a capture reads, on one line: `width * height, unless array`. Keys without words of their own are listed. */
+export function describeCapture(spec: CaptureSpec): string {
+  const { column: _, arg, product, at, enum: names, unless, ...others } = spec;
+  return [
+    ...(arg === undefined ? [] : [arg]),
+    ...(product === undefined ? [] : [product.join(' * ')]),
+    ...Object.entries(others).map(
+      ([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    ),
+    ...(at === 'return' ? ['read at return'] : []),
+    ...(names === undefined ? [] : [`named by ${names}`]),
+    ...(unless === undefined ? [] : [`NULL when ${unless.join(' or ')} is not 0`]),
+  ].join(', ');
+}

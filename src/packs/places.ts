@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../paths.js';
+
+/** Where a pack was found: a folder of the command line, the user's or the host's, or those that ship. */
+export type PlaceKind = 'pack-dir' | 'user' | 'system' | 'built-in';
+
+/** A folder that may hold packs. */
+export interface PackPlace {
+  kind: PlaceKind;
+  path: string;
+}
+
+/** What decides where configuration is: given in tests, else that of this process. */
+export interface ConfigHost {
+  env: Readonly<Record<string, string | undefined>>;
+  /** Effective user. */
+  uid: number;
+  systemDir: string;
+}
+
+/** The configuration folders; null where there is none. */
+export interface ConfigDirs {
+  user: string | null;
+  system: string | null;
+  /** The one this user's choices are written to: the host's for root, so that they hold for every root shell. */
+  own: string | null;
+}
+
+/** The environment and user of this process. */
+export function currentHost(): ConfigHost {
+  return { env: process.env, uid: process.geteuid?.() ?? 0, systemDir: '/etc/ingero' };
+}
+
+/** Works out the configuration folders. `INGERO_CONFIG_DIR` stands for all of them. */
+export function configDirs({ env, uid, systemDir }: ConfigHost): ConfigDirs {
+  const override = absolute(env.INGERO_CONFIG_DIR);
+  if (override !== null) return { user: override, system: null, own: override };
+  const home = absolute(env.HOME);
+  const base = absolute(env.XDG_CONFIG_HOME) ?? (home === null ? null : join(home, '.config'));
+  const user = base === null ? null : join(base, 'ingero');
+  return { user, system: systemDir, own: uid === 0 ? systemDir : user };
+}
+
+/** A relative folder would mean another one in every working directory; XDG says to ignore it. */
+function absolute(path: string | undefined): string | null {
+  return path?.startsWith('/') ? path : null;
+}
+
+/** Every folder packs come from, in the order of precedence. */
+export function packPlaces(packDirs: readonly string[], { user, system }: ConfigDirs): PackPlace[] {
+  return [
+    ...packDirs.map((path): PackPlace => ({ kind: 'pack-dir', path })),
+    ...(user === null ? [] : [{ kind: 'user' as const, path: join(user, 'probes.d') }]),
+    ...(system === null ? [] : [{ kind: 'system' as const, path: join(system, 'probes.d') }]),
+    { kind: 'built-in', path: join(PACKAGE_ROOT, 'probes') },
+  ];
+}
