@@ -7,7 +7,7 @@ import {
   listValue,
   VARCHAR,
 } from '@duckdb/node-api';
-import { type EventTablePlan, planDdl } from './ddl.js';
+import { type EventTablePlan, ident, planDdl } from './ddl.js';
 import type { CaptureSchema, ColumnSpec } from './schema.js';
 
 /** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
@@ -91,7 +91,7 @@ export class CaptureFile {
     const counts = new Map<number, number>();
     for (const table of tables) {
       const result = await this.connection.runAndReadAll(
-        `SELECT probe_id, count(*) FROM ${table} GROUP BY probe_id`,
+        `SELECT probe_id, count(*) FROM ${ident(table)} GROUP BY probe_id`,
       );
       for (const [probeId, count] of result.getRows()) counts.set(Number(probeId), Number(count));
     }

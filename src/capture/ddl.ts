@@ -10,7 +10,8 @@ export interface EventTablePlan {
 export const STORE = 'store';
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+/** A name as a quoted SQL identifier. */
+export const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** A name column without any possible value still needs a valid ENUM; this one is never stored. */
 const enumOf = (values: readonly string[]): string =>

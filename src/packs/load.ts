@@ -9,7 +9,15 @@ import { makeProblem, PackDocument } from './document.js';
 import { formatProblems } from './format.js';
 import { checkGrammar, GRAMMAR_VERSION } from './grammar.js';
 import type { PackIssue } from './issue.js';
-import type { CompiledProbe, EnumTable, Pack, PackProblem, ProbeSpec, SizeTable } from './model.js';
+import type {
+  CompiledProbe,
+  EnumTable,
+  Pack,
+  PackProblem,
+  ProbeSpec,
+  SiteColumn,
+  SizeTable,
+} from './model.js';
 import { parseTypes } from './prototype.js';
 import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
 
@@ -87,6 +95,7 @@ interface PackYaml {
   layer: string;
   libraries: { soname: string }[];
   table: string;
+  columns?: SiteColumn[];
   enums?: Record<string, EnumTable>;
   sizes?: Record<string, SizeTable>;
   types?: string;
@@ -102,6 +111,7 @@ function toPack(yaml: PackYaml, text: string, path: string): Pack {
     layer: yaml.layer,
     libraries: yaml.libraries,
     table: yaml.table,
+    ...(yaml.columns === undefined ? {} : { columns: yaml.columns }),
     enums: yaml.enums ?? {},
     sizes: yaml.sizes ?? {},
     types: yaml.types ?? '',
@@ -149,9 +159,12 @@ function checkMeaning(
   }
   const table = text('table');
   const result = text('result');
+  const columns =
+    Array.isArray(value.columns) && sound('columns') ? (value.columns as SiteColumn[]) : undefined;
   const enums = isRecord(value.enums) ? Object.entries(value.enums) : [];
   const facts: PackFacts = {
     ...(table === undefined ? {} : { table }),
+    ...(columns === undefined ? {} : { columns }),
     ...(result === undefined ? {} : { result }),
     enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
     sizes: new Set(isRecord(value.sizes) ? Object.keys(value.sizes) : []),

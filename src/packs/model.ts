@@ -54,6 +54,15 @@ export interface ProbeSpec {
   capture?: readonly CaptureSpec[];
 }
 
+/** A column of a table a pack defines for itself. */
+export interface SiteColumn {
+  name: string;
+  /** A DuckDB integer type, or NAME for the names of an enum. */
+  type: string;
+  unit?: string;
+  description: string;
+}
+
 export interface Pack {
   name: string;
   version: string;
@@ -61,8 +70,10 @@ export interface Pack {
   /** Which layer of the stack the calls belong to, e.g. `runtime`. */
   layer: string;
   libraries: readonly LibrarySelector[];
-  /** Event table, documented in schema/. */
+  /** Event table: one documented in schema/, or the pack's own. */
   table: string;
+  /** Columns of the table, when it is the pack's own. */
+  columns?: readonly SiteColumn[];
   enums: Readonly<Record<string, EnumTable>>;
   sizes: Readonly<Record<string, SizeTable>>;
   /** C struct and typedef declarations the prototypes use, e.g. `struct dim3 { unsigned x, y, z; };`. */

@@ -1,7 +1,8 @@
 /** What must hold for a pack beyond its shape. Each rule is one function and names the rule it checks. */
 import type { CaptureSchema, ColumnSpec } from '../capture/schema.js';
 import { type PackIssue, withSuggestion } from './issue.js';
-import type { CompiledProbe, EnumTable, Field, ProbeSpec } from './model.js';
+import type { CompiledProbe, EnumTable, Field, ProbeSpec, SiteColumn } from './model.js';
+import { siteTable } from './site-tables.js';
 import { didYouMean } from './suggest.js';
 
 /** A probe whose shape is right, with what compiling it for each architecture gave. */
@@ -16,6 +17,8 @@ export interface ProbeFacts {
 /** The parts of a pack whose shape is right. */
 export interface PackFacts {
   table?: string;
+  /** Columns of the pack's own table. */
+  columns?: readonly SiteColumn[];
   result?: string;
   enums: ReadonlyMap<string, EnumTable>;
   /** Names of the size tables. */
@@ -28,6 +31,8 @@ export type Rule = (pack: PackFacts) => PackIssue[];
 
 export const RULES: readonly Rule[] = [
   knownTable,
+  freeTableName,
+  newColumns,
   knownResult,
   uniqueOps,
   uniqueSymbols,
@@ -40,10 +45,36 @@ export const RULES: readonly Rule[] = [
   valueFitsColumn,
 ];
 
-function knownTable({ table, schema }: PackFacts): PackIssue[] {
-  if (table === undefined || Object.hasOwn(schema.event_tables, table)) return [];
+function knownTable({ table, columns, schema }: PackFacts): PackIssue[] {
+  if (table === undefined || columns !== undefined || Object.hasOwn(schema.event_tables, table)) return [];
   const issue = { rule: 'unknown-table', message: `there is no event table ${table}`, at: ['table'] };
-  return [withSuggestion(issue, didYouMean(table, Object.keys(schema.event_tables)))];
+  const near = didYouMean(table, Object.keys(schema.event_tables));
+  return [withSuggestion(issue, near ?? 'declare its columns under columns:')];
+}
+
+/** A pack's own table must not take a name the capture uses; DuckDB's names are the same in any case. */
+function freeTableName({ table, columns, schema }: PackFacts): PackIssue[] {
+  if (table === undefined || columns === undefined) return [];
+  const name = table.toLowerCase();
+  const taken = [...Object.keys(schema.tables), ...Object.keys(schema.event_tables), 'events'];
+  if (!taken.includes(name) && !name.endsWith('_args')) return [];
+  const message = name.endsWith('_args')
+    ? `table names ending in _args are kept for ingero`
+    : `table ${table} belongs to every capture; a pack cannot define it`;
+  return [
+    { rule: 'table-name', message, at: ['table'], suggestion: 'choose another name, or leave columns out' },
+  ];
+}
+
+/** Columns of a pack's own table differ from each other and from those every event table has. */
+function newColumns({ columns, schema }: PackFacts): PackIssue[] {
+  const seen = new Set([...schema.event_columns.map(({ name }) => name), 'args_id', 'event_table']);
+  return (columns ?? []).flatMap(({ name }, position) => {
+    const again = seen.has(name.toLowerCase());
+    seen.add(name.toLowerCase());
+    const message = `there is a column ${name} already`;
+    return again ? [{ rule: 'duplicate-column', message, at: ['columns', position, 'name'] }] : [];
+  });
 }
 
 function knownResult({ result, enums }: PackFacts): PackIssue[] {
@@ -140,7 +171,8 @@ function uniqueColumns({ probes }: PackFacts): PackIssue[] {
 }
 
 /** The columns a pack for this table may fill; undefined when the table itself is unknown. */
-function columnsOf({ table, schema }: PackFacts): readonly ColumnSpec[] | undefined {
+function columnsOf({ table, columns, schema }: PackFacts): readonly ColumnSpec[] | undefined {
+  if (columns !== undefined) return siteTable('', columns).columns;
   if (table === undefined || !Object.hasOwn(schema.event_tables, table)) return undefined;
   return schema.event_tables[table]?.columns;
 }

@@ -7,7 +7,7 @@ import type { Row } from '../capture/capture-file.js';
 import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
 import type { EndReason, FromRecorder, OpSummary, RecorderResult } from '../capture/recorder-protocol.js';
-import { readCaptureSchema } from '../capture/schema.js';
+import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
 import {
   findLibraries,
   findProgram,
@@ -22,6 +22,7 @@ import { ProbeLinks } from '../loader/attach.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
 import { type Arch, type CompiledPack, compilePack, type Pack } from '../packs/index.js';
+import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
 import { checkOutput, removeCapture } from './output.js';
@@ -96,7 +97,7 @@ export class TraceSession {
   readonly #observer: TraceObserver;
   readonly #packs: readonly CompiledPack[];
   readonly #sonames: readonly string[];
-  readonly #schema = readCaptureSchema();
+  readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #searched: string[] = [];
@@ -112,6 +113,7 @@ export class TraceSession {
   constructor(options: TraceOptions, observer: TraceObserver) {
     this.#options = options;
     this.#observer = observer;
+    this.#schema = withSiteTables(readCaptureSchema(), options.packs);
     this.#packs = options.packs.map((pack) => compilePack(pack, process.arch as Arch));
     this.#sonames = [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))];
   }

@@ -102,7 +102,7 @@ export async function expectComplete(path: string): Promise<void> {
   const wrong = await query(
     path,
     `SELECT p.op, a.*, count(e.probe_id) AS found
-     FROM probe_accounting a JOIN probes p USING (probe_id) LEFT JOIN cuda_events e USING (probe_id)
+     FROM probe_accounting a JOIN probes p USING (probe_id) LEFT JOIN events e USING (probe_id)
      GROUP BY ALL
      HAVING found <> a.rows OR NOT a.balanced
          OR a.hits <> a.rows + filtered + sampled + lost_ring_full + lost_too_deep + lost_no_memory + lost_not_written`,
@@ -111,7 +111,7 @@ export async function expectComplete(path: string): Promise<void> {
   const { accounted, events, attached, balanced, unended } = await one(
     path,
     `SELECT (SELECT count(*) FROM probe_accounting) AS accounted, (SELECT count(*) FROM probes WHERE state = 'attached') AS attached,
-            (SELECT coalesce(sum(rows), 0) FROM probe_accounting) = (SELECT count(*) FROM cuda_events) AS events,
+            (SELECT coalesce(sum(rows), 0) FROM probe_accounting) = (SELECT count(*) FROM events) AS events,
             (SELECT accounting_balanced FROM capture) AS balanced,
             (SELECT count(*) FROM capture WHERE ended_at IS NULL OR end_reason = 'cut-off') AS unended`,
   );
