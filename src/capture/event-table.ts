@@ -211,10 +211,17 @@ export class EventTable {
     this.#rowAppender.flush();
   }
 
+  /** Commits and closes. Both appenders are closed even when committing fails: they hold the file open. */
   close(): void {
-    this.flush();
-    this.#argsAppender.close();
-    this.#rowAppender.close();
+    try {
+      this.flush();
+    } finally {
+      try {
+        this.#argsAppender.close();
+      } finally {
+        this.#rowAppender.close();
+      }
+    }
   }
 
   #column(name: string): { spec: ColumnSpec; buffer: ColumnBuffer; names: readonly string[] } {

@@ -22,6 +22,7 @@ import type {
   RecorderStart,
   ToRecorder,
 } from './recorder-protocol.js';
+import { SpaceReserve } from './space-reserve.js';
 
 /** Rows are committed at least this often; a cut-off recorder loses no more than this. */
 const FLUSH_INTERVAL_MS = 400;
@@ -43,6 +44,7 @@ class Recorder {
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
   #file!: CaptureFile;
+  #reserve!: SpaceReserve;
   #lastFlush = performance.now();
   #dirty = false;
   #pollMs = 1;
@@ -50,6 +52,8 @@ class Recorder {
   /** The one catalog write in progress; SQL statements on a connection run one after the other. */
   #pending: Promise<void> = Promise.resolve();
   #failed: { reason: EndReason; detail: string } | null = null;
+  /** Whether DuckDB failed, and not just the space ran short. */
+  #isBroken = false;
 
   constructor(start: RecorderStart) {
     this.#start = start;
@@ -58,6 +62,7 @@ class Recorder {
 
   async open(): Promise<void> {
     const checkpoint = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
+    this.#reserve = SpaceReserve.beside(this.#start.path, this.#start.minFreeBytes / 2);
     this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, checkpoint);
     await this.#file.create(this.#start.events);
     await this.#file.insert('capture', [this.#start.capture]);
@@ -132,6 +137,7 @@ class Recorder {
             ? Math.max(1, this.#pollMs / 2)
             : Math.min(MAX_POLL_MS, this.#pollMs * 1.5 + 1);
       this.#flushIfDue();
+      if (consumed > 0) this.#checkSpace();
     } catch (error) {
       this.#fail(error as Error);
       return;
@@ -187,10 +193,13 @@ class Recorder {
     const now = performance.now();
     if (now - this.#lastFlush < FLUSH_INTERVAL_MS) return;
     this.#lastFlush = now;
-    if (!this.#dirty) return;
-    this.#flush();
+    if (this.#dirty) this.#flush();
+  }
+
+  /** Half of the space to be left free is set aside already. */
+  #checkSpace(): void {
     const { bavail, bsize } = statfsSync(dirname(this.#start.path));
-    if (bavail * bsize < this.#start.minFreeBytes) {
+    if (bavail * bsize < this.#start.minFreeBytes / 2) {
       throw new DiskFull(
         `less than ${Math.ceil(this.#start.minFreeBytes / 2 ** 20)} MiB free beside the capture`,
       );
@@ -216,7 +225,8 @@ class Recorder {
   /** Stops recording; the tracer detaches and then asks to finish. */
   #fail(error: Error): void {
     if (this.#failed !== null) return;
-    const full = error instanceof DiskFull || /No space left|ENOSPC|disk.*full/i.test(error.message);
+    this.#isBroken = !(error instanceof DiskFull);
+    const full = !this.#isBroken || /No space left|ENOSPC|disk.*full/i.test(error.message);
     this.#failed = { reason: full ? 'disk-full' : 'failed', detail: error.message };
     send({ type: 'stopped', ...this.#failed });
   }
@@ -241,7 +251,8 @@ class Recorder {
     }
     const end = this.#failed ?? { reason: endReason, detail: endDetail };
     try {
-      if (this.#failed !== null) await this.#reopen();
+      this.#reserve.release();
+      if (this.#isBroken) await this.#reopen();
       else for (const table of this.#tables.values()) table.close();
       const inFile = await this.#file.rowsPerProbe([...this.#tables.keys()]);
       for (const [probeId] of counters)
@@ -292,10 +303,16 @@ class Recorder {
 
   /** After a failed write DuckDB refuses everything until the file is opened afresh; what was committed is still there. */
   async #reopen(): Promise<void> {
-    try {
-      this.#file.abandon();
-    } catch {
-      // An invalidated instance may refuse even to close; opening again is what matters.
+    // Appenders hold the instance open. An invalidated one refuses what would write; opening it again is what matters.
+    for (const close of [
+      ...[...this.#tables.values()].map((table) => () => table.close()),
+      () => this.#file.abandon(),
+    ]) {
+      try {
+        close();
+      } catch {
+        // Said before, by the write that failed.
+      }
     }
     this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, CHECKPOINT_BYTES);
   }
