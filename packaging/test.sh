@@ -51,6 +51,7 @@ step 'Workload'
 sh test/workload/build.sh
 
 mkdir -p build
+rm -f build/test-report.json
 check 'Tests' npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@"
 # Vitest's own closing lines differ by version and terminal; the one this prints does not.
 check 'Result' node packaging/test-report.mjs build/test-report.json

@@ -38,7 +38,7 @@ describe('packaging/demo.sh', () => {
     () => {
       const { status, stdout, stderr } = demo();
       expect(stderr.replace(/^Stopped after \d+ rows.*\n/gm, '')).toBe('');
-      expect(status).toBe(0);
+      expect(status, stdout).toBe(0);
       expect(stdout).not.toContain('Missing');
       const rows = /run\.duckdb: ([\d,]+) rows; ended: target-exited/.exec(stdout)?.[1];
       expect(stdout).toContain(`\n${rows} hits = ${rows} rows + 0 filtered + 0 lost\n`);

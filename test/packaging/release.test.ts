@@ -13,7 +13,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { PackListing } from '../../src/commands/probes/list.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
@@ -54,8 +53,7 @@ describe('the release', () => {
 
   test('lists, queries and refuses like the source form', () => {
     expect(run(['queries']).stdout).toMatch(/^cuda-api-sum /m);
-    const { packs } = JSON.parse(run(['probes', 'list', '--json']).stdout) as { packs: PackListing[] };
-    expect(packs.map((pack) => pack.name)).toContain('cuda-runtime');
+    expect(run(['probes', 'list']).stdout).toMatch(/^cuda-runtime /m);
     const answer = run(['run-query', 'cuda-api-sum', FIXTURE, '--format', 'json']);
     expect(answer.stderr).toBe('');
     expect(JSON.parse(answer.stdout)).toContainEqual(expect.objectContaining({ op: 'cudaMalloc' }));
