@@ -2,7 +2,13 @@
  * The maps and constants of `bpf/event.h`, as bytes. Little-endian, which is what both supported
  * architectures are.
  */
-import type { CompiledProbe } from '../packs/model.js';
+import {
+  type Comparison,
+  type CompiledProbe,
+  type Condition,
+  MAX_CONDITION_VALUES,
+  MAX_CONDITIONS,
+} from '../packs/model.js';
 
 export const MAX_PROBES = 4096;
 export const MAX_RINGS = 16;
@@ -11,23 +17,67 @@ const MAX_SLOTS = 12;
 const SOURCE_STACK = 8;
 const DEREF = { entry: 1, return: 2 } as const;
 const PROBE_ENTRY_ONLY = 1;
-const SIZEOF_PROBE = 8 + MAX_SLOTS * 8;
+const AT_RETURN = { read: 1, check: 2 } as const;
+const SUBJECT = { result: 0x80, duration: 0x81 } as const;
+/** `enum comparison`. */
+const COMPARISONS: readonly Comparison[] = ['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'in', 'mask'];
+const SIZEOF_CONDITION = 8 + MAX_CONDITION_VALUES * 8;
+const CONDITIONS_AT = 8 + MAX_SLOTS * 8;
+const SIZEOF_PROBE = CONDITIONS_AT + MAX_CONDITIONS * SIZEOF_CONDITION;
 
 /** `struct probe` for one compiled probe. */
-export function encodeProbe(probe: Pick<CompiledProbe, 'mode' | 'slots' | 'returnBits'>): Buffer {
+export function encodeProbe(
+  probe: Pick<CompiledProbe, 'mode' | 'slots' | 'returnBits'> & Partial<Pick<CompiledProbe, 'where'>>,
+): Buffer {
+  const atEntry = (probe.where ?? []).filter(
+    ({ subject }) => typeof subject === 'object' && 'field' in subject,
+  );
+  const atReturn = (probe.where ?? []).filter((condition) => !atEntry.includes(condition));
+  const reads = probe.slots.some((slot) => slot.deref?.at === 'return');
+  const stackWords = probe.slots.map((slot) => (slot.from.kind === 'stack' ? slot.from.index + 1 : 0));
   const bytes = Buffer.alloc(SIZEOF_PROBE);
   bytes.writeUInt8(probe.mode === 'entry' ? PROBE_ENTRY_ONLY : 0, 0);
   bytes.writeUInt8(probe.slots.length, 1);
   bytes.writeUInt8(probe.returnBits, 2);
-  bytes.writeUInt8(probe.slots.some((slot) => slot.deref?.at === 'return') ? 1 : 0, 3);
-  const stackWords = probe.slots.map((slot) => (slot.from.kind === 'stack' ? slot.from.index + 1 : 0));
+  bytes.writeUInt8((reads ? AT_RETURN.read : 0) | (atReturn.length > 0 ? AT_RETURN.check : 0), 3);
   bytes.writeUInt8(Math.max(0, ...stackWords), 4);
+  bytes.writeUInt8(atEntry.length, 5);
+  bytes.writeUInt8(atEntry.length + atReturn.length, 6);
   probe.slots.forEach((slot, index) => {
     const at = 8 + index * 8;
     bytes.writeUInt8(slot.from.kind === 'stack' ? SOURCE_STACK + slot.from.index : slot.from.index, at);
     bytes.writeUInt8(slot.deref === undefined ? 0 : DEREF[slot.deref.at], at + 1);
     bytes.writeUInt8(slot.deref?.size ?? 8, at + 2);
     bytes.writeUInt32LE(slot.deref?.offset ?? 0, at + 4);
+  });
+  [...atEntry, ...atReturn].forEach((condition, index) => {
+    encodeCondition(condition).copy(bytes, CONDITIONS_AT + index * SIZEOF_CONDITION);
+  });
+  return bytes;
+}
+
+/** `struct condition`. */
+function encodeCondition({ subject, is, values }: Condition): Buffer {
+  const bytes = Buffer.alloc(SIZEOF_CONDITION);
+  const look =
+    subject === 'duration'
+      ? { of: SUBJECT.duration, shift: 0, bits: 64, signed: false }
+      : 'result' in subject
+        ? { of: SUBJECT.result, shift: 0, bits: subject.result.bits, signed: subject.result.signed }
+        : {
+            of: subject.field.slot,
+            shift: subject.field.offset * 8,
+            bits: subject.field.size * 8,
+            signed: subject.field.signed,
+          };
+  bytes.writeUInt8(look.of, 0);
+  bytes.writeUInt8(COMPARISONS.indexOf(is), 1);
+  bytes.writeUInt8(look.shift, 2);
+  bytes.writeUInt8(look.bits, 3);
+  bytes.writeUInt8(look.signed ? 1 : 0, 4);
+  bytes.writeUInt8(values.length, 5);
+  values.forEach((value, index) => {
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), 8 + index * 8);
   });
   return bytes;
 }

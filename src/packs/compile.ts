@@ -17,6 +17,7 @@ import {
 } from './model.js';
 import { type Prototype, parsePrototype, parseTypes, type TypeTable } from './prototype.js';
 import { resolvePath, type Source } from './resolve.js';
+import { compileWhere, resolveWhere } from './where.js';
 
 /**
  * Turns a validated pack into argument locations for one architecture. Pure.
@@ -67,11 +68,26 @@ export function compileProbe(
     if (result.captured !== undefined) gathered.push({ spec, column: result.captured });
   }
   const functionName = prototype.name;
+  const returns = returnValue(prototype.returns);
+  const where = resolveWhere(
+    probe.where ?? [],
+    prototype,
+    locations,
+    arch,
+    probe.mode ?? 'call',
+    returns.returnBits,
+  );
+  issues.push(...where.issues.map((issue) => ({ ...issue, at: [...at, ...issue.at] })));
   if (issues.length > 0) return { functionName, issues };
 
-  const slots = new SlotTable(
-    gathered.flatMap(({ column: { factors, unless, scale } }) => [...factors, ...unless, ...(scale ?? [])]),
-  );
+  const slots = new SlotTable([
+    ...gathered.flatMap(({ column: { factors, unless, scale } }) => [
+      ...factors,
+      ...unless,
+      ...(scale ?? []),
+    ]),
+    ...where.conditions.flatMap(({ source }) => source ?? []),
+  ]);
   const columns = gathered.map(
     ({ spec, column }): ColumnValue => ({
       column: spec.column,
@@ -84,6 +100,7 @@ export function compileProbe(
       ...(spec.enum === undefined ? {} : { enum: spec.enum }),
     }),
   );
+  const conditions = compileWhere(where.conditions, (source) => slots.field(source), returns);
   if (slots.slots.length > MAX_SLOTS) {
     const message = `${prototype.name} needs ${slots.slots.length} argument slots on ${arch}; a probe has ${MAX_SLOTS}`;
     const issue = { rule: 'too-many-slots', message, at: [...at, 'capture'], suggestion: 'capture less' };
@@ -100,8 +117,9 @@ export function compileProbe(
       required: probe.required ?? false,
       mode: probe.mode ?? 'call',
       slots: slots.slots,
+      where: conditions,
       columns,
-      ...returnValue(prototype.returns),
+      ...returns,
     },
     issues: [],
   };

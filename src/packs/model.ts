@@ -51,7 +51,31 @@ export interface ProbeSpec {
   required?: boolean;
   /** `call` probes entry and return; `entry` only the entry (no duration, no return value). Default call. */
   mode?: 'call' | 'entry';
+  /** All must hold for a call to be recorded; checked in the kernel. */
+  where?: readonly ConditionSpec[];
   capture?: readonly CaptureSpec[];
+}
+
+/** `mask`: any bit of the value is set. */
+export type Comparison = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'in' | 'mask';
+
+/** One condition of a probe. Exactly one of `arg` and `of` is given. */
+export interface ConditionSpec {
+  /** Path of an integer, read at entry. */
+  arg?: string;
+  /** `duration` is in ns. Calls that do not return are always recorded. */
+  of?: 'result' | 'duration';
+  is: Comparison;
+  /** What to compare with; for `in`, `values` instead. */
+  value?: number;
+  values?: readonly number[];
+}
+
+/** A condition as the kernel checks it. */
+export interface Condition {
+  subject: { field: Field } | { result: { bits: 0 | 32 | 64; signed: boolean } } | 'duration';
+  is: Comparison;
+  values: readonly number[];
 }
 
 /** A column of a table a pack defines for itself. */
@@ -129,6 +153,7 @@ export interface CompiledProbe {
   required: boolean;
   mode: 'call' | 'entry';
   slots: readonly Slot[];
+  where: readonly Condition[];
   columns: readonly ColumnValue[];
   /** Width of the returned integer in bits; 0 when the function returns void. */
   returnBits: 0 | 32 | 64;
@@ -143,6 +168,10 @@ export interface CompiledPack {
 
 /** Most slots one probe can gather; the BPF object's MAX_SLOTS. */
 export const MAX_SLOTS = 12;
+
+/** Most conditions of one probe, and most values of `in`; the BPF object's MAX_CONDITIONS and MAX_VALUES. */
+export const MAX_CONDITIONS = 4;
+export const MAX_CONDITION_VALUES = 8;
 
 /** One defect found in a pack file. All defects of a file are reported together. */
 export interface PackProblem {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { ElfFile, locate } from '../../src/discovery/index.js';
 import { loadLibbpf } from '../../src/loader/libbpf.js';
 import { attachEmptyPair, compileBpf } from './kernel.js';
@@ -15,6 +15,8 @@ export interface RecordCost {
   untraced: number;
   emptyPair: number;
   fullRecord: number;
+  /** A condition on the size, checked in the kernel, rejects every call. */
+  rejected: number;
   /** null when bpftrace is not installed. */
   bpftrace: number | null;
 }
@@ -46,6 +48,7 @@ export async function benchRecordCost(root: string, op: string, scratch: string)
     untraced: [] as number[],
     emptyPair: [] as number[],
     fullRecord: [] as number[],
+    rejected: [] as number[],
     bpftrace: [] as number[],
   };
   for (let round = 0; round < ROUNDS; round++) {
@@ -53,7 +56,8 @@ export async function benchRecordCost(root: string, op: string, scratch: string)
     const detach = attachEmptyPair(libbpf, empty, library, site.fileOffset);
     samples.emptyPair.push(storm(root, op, CALLS));
     detach();
-    samples.fullRecord.push(tracedStorm(root, op, scratch));
+    samples.fullRecord.push(tracedStorm(root, op, scratch, []));
+    samples.rejected.push(tracedStorm(root, op, scratch, ['--pack', rejectingPack(op, scratch)]));
     if (hasBpftrace()) samples.bpftrace.push(await bpftraceStorm(root, op, library));
   }
   return {
@@ -61,6 +65,7 @@ export async function benchRecordCost(root: string, op: string, scratch: string)
     untraced: median(samples.untraced),
     emptyPair: median(samples.emptyPair),
     fullRecord: median(samples.fullRecord),
+    rejected: median(samples.rejected),
     bpftrace: samples.bpftrace.length === 0 ? null : median(samples.bpftrace),
   };
 }
@@ -76,13 +81,38 @@ function storm(root: string, op: string, calls: number): number {
   );
 }
 
-function tracedStorm(root: string, op: string, scratch: string): number {
+/** Writes a pack whose one condition no call of the storm fulfils. */
+function rejectingPack(op: string, scratch: string): string {
+  const path = `${scratch}.yaml`;
+  const [prototype, arg] =
+    op === 'cudaMemcpyAsync'
+      ? ['int cudaMemcpyAsync(void *dst, const void *src, size_t count, int kind, void *stream)', 'count']
+      : ['int cudaLaunchKernel(size_t func)', 'func'];
+  writeFileSync(
+    path,
+    `name: rejecting
+version: 1.0.0
+description: Rejects every call
+layer: runtime
+libraries: [{ soname: libcudart.so.* }]
+table: cuda_events
+probes: [{ prototype: '${prototype}', where: [{ arg: ${arg}, is: eq, value: 1 }] }]
+`,
+  );
+  return path;
+}
+
+function tracedStorm(root: string, op: string, scratch: string, flags: readonly string[]): number {
   for (const file of [scratch, `${scratch}.wal`]) if (existsSync(file)) rmSync(file);
   const command = [`${root}/build/workload/gpu-scenarios`, 'storm', String(CALLS), op];
   return nsPerCall(
-    execFileSync(process.execPath, [`${root}/bin/ingero.js`, 'trace', '--out', scratch, '--', ...command], {
-      encoding: 'utf8',
-    }),
+    execFileSync(
+      process.execPath,
+      [`${root}/bin/ingero.js`, 'trace', ...flags, '--out', scratch, '--', ...command],
+      {
+        encoding: 'utf8',
+      },
+    ),
   );
 }
 

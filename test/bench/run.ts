@@ -49,6 +49,13 @@ if (wanted('record')) {
       1.35,
       `an empty probe pair, ${Math.round(cost.emptyPair)} ns`,
     );
+    figure(
+      `rejected by where, ${op}`,
+      cost.rejected / cost.emptyPair,
+      'x',
+      1.15,
+      `an empty probe pair, ${Math.round(cost.emptyPair)} ns`,
+    );
     if (cost.bpftrace !== null) {
       figure(
         `added cost, ${op}`,

@@ -50,17 +50,46 @@ struct slot {
 
 #define PROBE_ENTRY_ONLY 1
 
+/* What is left to do when the call returns: read slots, check conditions. */
+#define AT_RETURN_READ 1
+#define AT_RETURN_CHECK 2
+
+#define MAX_CONDITIONS 4
+#define MAX_VALUES 8
+
+/* What a condition looks at: a slot (0..MAX_SLOTS-1), or one of these, known at return. */
+#define SUBJECT_RESULT 0x80
+#define SUBJECT_DURATION 0x81
+
+enum comparison { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_IN, CMP_MASK };
+
+/* Bits shift..shift+bits-1 of the subject, signed or not, compared with the values. */
+struct condition {
+	u8 subject;
+	u8 comparison;
+	u8 shift;
+	u8 bits;
+	u8 is_signed;
+	u8 value_count;
+	u8 reserved[2];
+	u64 values[MAX_VALUES];
+};
+
 struct probe {
 	u8 flags;
 	u8 slot_count;
 	/* Width of the returned integer in bits; 0: returns nothing, every return is a success. */
 	u8 return_bits;
-	/* Whether any slot is read at return. */
-	u8 reads_at_return;
+	/* AT_RETURN_* */
+	u8 at_return;
 	/* Words of stack arguments to fetch. */
 	u8 stack_words;
-	u8 reserved[3];
+	/* Conditions checked at entry come first. */
+	u8 entry_conditions;
+	u8 condition_count;
+	u8 reserved;
 	struct slot slots[MAX_SLOTS];
+	struct condition conditions[MAX_CONDITIONS];
 };
 
 /* Per CPU and probe. hits = records read + filtered + lost_*, once every call has ended or been dumped. */

@@ -62,8 +62,8 @@ struct frame {
 	u16 probe;
 	u16 missing;
 	u16 slot_count;
-	/* struct probe's reads_at_return and return_bits. */
-	u8 reads_at_return;
+	/* struct probe's at_return and return_bits. */
+	u8 at_return;
 	u8 return_bits;
 	u64 slots[MAX_SLOTS];
 };
@@ -292,6 +292,40 @@ static __always_inline long read_sized(u64 *value, u8 size, u64 address)
 	}
 }
 
+static __noinline int holds(struct condition *condition, u64 word)
+{
+	if (!condition)
+		return 0;
+	u64 value = word >> (condition->shift & 63);
+	u32 unused = (64 - condition->bits) & 63;
+	value <<= unused;
+	value = condition->is_signed ? (u64)((long long)value >> unused) : value >> unused;
+	u64 other = condition->values[0];
+	int less = condition->is_signed ? (long long)value < (long long)other : value < other;
+	switch (condition->comparison) {
+	case CMP_EQ:
+		return value == other;
+	case CMP_NE:
+		return value != other;
+	case CMP_LT:
+		return less;
+	case CMP_LE:
+		return less || value == other;
+	case CMP_GT:
+		return !less && value != other;
+	case CMP_GE:
+		return !less;
+	case CMP_MASK:
+		return (value & other) != 0;
+	case CMP_IN:
+		for (u32 i = 0; i < MAX_VALUES; i++)
+			if (i < condition->value_count && value == condition->values[i])
+				return 1;
+		return 0;
+	}
+	return 0;
+}
+
 SEC("uprobe")
 int on_entry(struct pt_regs *ctx)
 {
@@ -328,7 +362,7 @@ int on_entry(struct pt_regs *ctx)
 	frame->ip = REG_IP(ctx);
 	frame->probe = id;
 	frame->slot_count = probe->slot_count;
-	frame->reads_at_return = probe->reads_at_return;
+	frame->at_return = probe->at_return;
 	frame->return_bits = probe->return_bits;
 	/* Unique: programs do not migrate, and no CPU enters two calls in the same nanosecond. */
 	frame->call_id = (now - settings.epoch_ns) << settings.cpu_bits | bpf_get_smp_processor_id();
@@ -358,6 +392,20 @@ int on_entry(struct pt_regs *ctx)
 		frame->slots[i] = value;
 	}
 	frame->missing = missing;
+
+	for (u32 i = 0; i < MAX_CONDITIONS; i++) {
+		if (i >= probe->entry_conditions)
+			break;
+		struct condition *condition = &probe->conditions[i];
+		u32 subject = condition->subject;
+		if (subject >= MAX_SLOTS)
+			break;
+		/* A value that cannot be read fulfils no condition. */
+		if (missing >> subject & 1 || !holds(condition, frame->slots[subject])) {
+			count(&c->filtered);
+			return 0;
+		}
+	}
 
 	if (probe->flags & PROBE_ENTRY_ONLY) {
 		u64 parent_id = depth ? thread->frames[(depth - 1) & (MAX_DEPTH - 1)].call_id : 0;
@@ -396,11 +444,37 @@ static __noinline int read_results(struct frame *frame, int succeeded)
 	return 0;
 }
 
+/* Whether a returned call fulfils the conditions on its result and duration; if not it is counted as filtered. */
+static __noinline int is_wanted(struct frame *frame, u64 value, u64 duration)
+{
+	if (!frame)
+		return 1;
+	u32 id = frame->probe;
+	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
+	struct counters *c = bpf_map_lookup_elem(&counters, &id);
+	if (!probe || !c)
+		return 1;
+	for (u32 i = 0; i < MAX_CONDITIONS; i++) {
+		if (i >= probe->condition_count)
+			break;
+		struct condition *condition = &probe->conditions[i];
+		if (condition->subject < SUBJECT_RESULT)
+			continue;
+		if (!holds(condition, condition->subject == SUBJECT_DURATION ? duration : value)) {
+			count(&c->filtered);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+/* Calls a condition rejected at entry return without a frame, which is as it should be. */
 static __noinline int count_orphan(struct pt_regs *ctx)
 {
 	u32 id = bpf_get_attach_cookie(ctx);
 	struct counters *c = bpf_map_lookup_elem(&counters, &id);
-	if (c)
+	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
+	if (c && probe && !probe->entry_conditions)
 		count(&c->orphan_returns);
 	return 0;
 }
@@ -436,13 +510,18 @@ int on_return(struct pt_regs *ctx)
 		}
 	}
 	u64 value = REG_RESULT(ctx);
-	if (frame->reads_at_return) {
+	u64 duration = now - frame->start_ns;
+	if (frame->at_return & AT_RETURN_CHECK && !is_wanted(frame, value, duration)) {
+		thread->depth = depth - 1;
+		return 0;
+	}
+	if (frame->at_return & AT_RETURN_READ) {
 		u64 result = frame->return_bits == 32 ? (u32)value : value;
 		read_results(frame, frame->return_bits == 0 || result == 0);
 	}
 	u64 parent_id = depth > 1 ? thread->frames[(depth - 2) & (MAX_DEPTH - 1)].call_id : 0;
 	thread->depth = depth - 1;
-	emit(frame, parent_id, pid_tgid, STATUS_RETURNED, now - frame->start_ns, value);
+	emit(frame, parent_id, pid_tgid, STATUS_RETURNED, duration, value);
 	return 0;
 }
 
