@@ -99,6 +99,8 @@ export class TraceSession {
   readonly #sonames: readonly string[];
   readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
+  /** Packs for which a library file was found. */
+  readonly #packsFound = new Set<CompiledPack>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #searched: string[] = [];
   #object!: BpfObject;
@@ -156,17 +158,7 @@ export class TraceSession {
       chmodSync(output.path, 0o600);
       this.#recorder.onMessage((message) => this.#heed(message));
       this.#sendAnchor(anchor);
-      this.#describeTargets();
-      for (const planned of found) this.#attach(planned);
-      this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
-      this.#observer.started({
-        libraries: this.#tracer.tracedLibraries,
-        probes: this.#tracer.attachedProbes.length,
-        attachMethod: this.#attachMethod(),
-        searched: this.#searched,
-      });
-      this.#startCommand(userMask);
-      this.#startTimers();
+      this.#guard(() => this.#begin(found, userMask));
       const end = await ended;
       return await this.#finish(output.path, end);
     } finally {
@@ -179,18 +171,42 @@ export class TraceSession {
     }
   }
 
+  /** Attaches, starts the command and everything that watches over the trace. */
+  #begin(found: readonly PlannedFile[], userMask: number): void {
+    this.#describeTargets();
+    for (const planned of found) this.#attach(planned);
+    this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
+    this.#observer.started({
+      libraries: this.#tracer.tracedLibraries,
+      probes: this.#tracer.attachedProbes.length,
+      attachMethod: this.#attachMethod(),
+      searched: this.#searched,
+    });
+    this.#startCommand(userMask);
+    this.#startTimers();
+  }
+
+  /** A failure once the capture exists ends the trace, and the capture says why. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#end({ reason: 'failed', detail: (error as Error).message });
+    }
+  }
+
   /** Asks for totals; the observer gets them. */
   requestTotals(): void {
     this.#recorder.send({ type: 'summary' });
   }
 
-  async #finish(path: string, end: End): Promise<TraceOutcome> {
+  async #finish(path: string, asked: End): Promise<TraceOutcome> {
     for (const timer of this.#timers) clearInterval(timer);
     // A command that outlives its trace goes on by itself; nobody waits for it.
     this.#command?.unref();
     this.#sendUnfound();
     this.#links.close();
-    this.#object.dumpInFlight();
+    const end = this.#dumpInFlight(asked);
     this.#sendAnchor(readClockAnchor());
     const result = await this.#recorder.finish({
       type: 'finish',
@@ -208,6 +224,17 @@ export class TraceSession {
       result,
       commandStatus: this.#commandStatus,
     };
+  }
+
+  /** Without the calls in flight the account does not add up; the capture is completed all the same, and says so. */
+  #dumpInFlight(end: End): End {
+    try {
+      this.#object.dumpInFlight();
+      return end;
+    } catch (error) {
+      const detail = `calls in flight could not be read: ${(error as Error).message}`;
+      return { ...end, detail: end.detail === null ? detail : `${end.detail}; ${detail}` };
+    }
   }
 
   #attachMethod(): 'uprobe-multi' | 'perf-link' {
@@ -260,7 +287,9 @@ export class TraceSession {
   }
 
   #plan(file: LibraryFile): PlannedFile[] {
-    return this.#packs.filter((pack) => matchesPack(pack, file)).map((pack) => this.#tracer.plan(pack, file));
+    const packs = this.#packs.filter((pack) => matchesPack(pack, file));
+    for (const pack of packs) this.#packsFound.add(pack);
+    return packs.map((pack) => this.#tracer.plan(pack, file));
   }
 
   /** The recorder is told of the probes first, then they are attached: no record comes from an unknown probe. */
@@ -271,8 +300,8 @@ export class TraceSession {
   }
 
   #sendUnfound(): void {
-    if (this.#tracer.attachedProbes.length > 0) return;
     for (const pack of this.#packs) {
+      if (this.#packsFound.has(pack)) continue;
       this.#recorder.send({ type: 'probes', ...this.#tracer.unfound(pack, 'no library file was found') });
     }
   }
@@ -312,10 +341,13 @@ export class TraceSession {
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
     this.#timers.push(
-      setInterval(() => this.#rescan(), target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS),
+      setInterval(
+        () => this.#guard(() => this.#rescan()),
+        target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS,
+      ),
     );
     if (target.kind === 'command') {
-      const early = setInterval(() => this.#rescan(), RESCAN_EARLY_MS);
+      const early = setInterval(() => this.#guard(() => this.#rescan()), RESCAN_EARLY_MS);
       this.#timers.push(
         early,
         setTimeout(() => clearInterval(early), EARLY_MS),
