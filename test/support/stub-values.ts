@@ -1,0 +1,131 @@
+import type { CompiledProbe, ConditionSpec, Field, Pack, ProbeSpec } from '../../src/packs/model.js';
+
+/** A path of a probe, the number to pass there, and how a compiler is to print it. */
+export interface Leaf {
+  path: string;
+  value: bigint;
+  signed: boolean;
+  /** Filled by the function, not by its caller. */
+  isResult: boolean;
+}
+
+/** What a capture needs of a path. */
+interface Use {
+  path: string;
+  field: Field;
+  isResult: boolean;
+  /** The only numbers that mean something there. */
+  known?: readonly number[];
+  /** Multiplied with others: must stay small. */
+  isFactor?: boolean;
+  /** Must be zero, or the column is NULL. */
+  isCondition?: boolean;
+}
+
+/**
+ * Numbers for every path a probe captures, none like another. `round` 0: values the pack has names and sizes for.
+ * `round` 1: values it does not know, and conditions that are not met.
+ */
+export function chooseValues(
+  pack: Pack,
+  spec: ProbeSpec,
+  compiled: CompiledProbe,
+  round: 0 | 1,
+  next: () => number,
+): Leaf[] {
+  const byPath = new Map<string, Use[]>();
+  for (const use of usesOf(pack, spec, compiled))
+    byPath.set(use.path, [...(byPath.get(use.path) ?? []), use]);
+  return [...byPath].map(([path, uses]) => {
+    const [{ field, isResult }] = uses as [Use, ...Use[]];
+    const conditions = (spec.where ?? []).filter((condition) => condition.arg === path);
+    const value = candidates(uses, round, next()).find((number) => conditions.every((c) => holds(c, number)));
+    if (value === undefined) throw new Error(`${compiled.op}: no number for ${path} passes where`);
+    return { path, value, signed: field.signed, isResult };
+  });
+}
+
+function usesOf(pack: Pack, spec: ProbeSpec, compiled: CompiledProbe): Use[] {
+  return (spec.capture ?? []).flatMap((capture, position): Use[] => {
+    const column = compiled.columns[position];
+    if (column === undefined) throw new Error(`${compiled.op}: no column ${capture.column}`);
+    const use = (path: string, field: Field | undefined, more: Partial<Use>): Use => {
+      if (field === undefined) throw new Error(`${compiled.op}: no field for ${path}`);
+      const isBehindPointer = /^\*|->|^\w+\[/.test(path);
+      return { path, field, isResult: capture.at === 'return' && isBehindPointer, ...more };
+    };
+    const paths = capture.product ?? (capture.arg === undefined ? [] : [capture.arg]);
+    const isFactor =
+      capture.product !== undefined || column.times !== undefined || column.scale !== undefined;
+    const known = capture.enum === undefined ? undefined : keysOf(pack.enums[capture.enum]);
+    return [
+      ...paths.map((path, at) =>
+        use(path, column.fields[at], { isFactor, ...(known === undefined ? {} : { known }) }),
+      ),
+      ...(capture.unless ?? []).map((path, at) => use(path, column.unless?.[at], { isCondition: true })),
+      ...(capture.scale === undefined
+        ? []
+        : [use(capture.scale.arg, column.scale?.field, { known: keysOf(pack.sizes[capture.scale.sizes]) })]),
+    ];
+  });
+}
+
+function keysOf(table: Readonly<Record<number, unknown>> | undefined): number[] {
+  return Object.keys(table ?? {}).map(Number);
+}
+
+/** Numbers that suit every use of a path, in the order they are preferred. */
+function candidates(uses: readonly Use[], round: 0 | 1, unique: number): bigint[] {
+  const [{ field }] = uses as [Use, ...Use[]];
+  if (uses.some((use) => use.isCondition)) return [round === 0 ? 0n : distinctive(field, unique)];
+  const tables = uses.flatMap(({ known }) => (known === undefined ? [] : [known]));
+  if (tables.length > 0) {
+    const common = (tables[0] as readonly number[]).filter((key) => tables.every((t) => t.includes(key)));
+    const limit = 2 ** (field.size * 8 - 1);
+    const unknown = [103, 30_583].filter((n) => n < limit && tables.every((table) => !table.includes(n)));
+    const list = round === 0 ? rotated(common, unique) : unknown;
+    return list.map(BigInt);
+  }
+  return [uses.some((use) => use.isFactor) ? BigInt(1000 + (unique % 60_000)) : distinctive(field, unique)];
+}
+
+function rotated<T>(list: readonly T[], by: number): T[] {
+  return list.map((_, index) => list[(index + by) % list.length] as T);
+}
+
+/** A number that shows when bytes are missing, of another argument, or read with the wrong sign. */
+function distinctive({ size, signed }: Field, unique: number): bigint {
+  switch (size) {
+    case 1:
+      return signed ? -1n - BigInt(unique % 100) : BigInt(150 + (unique % 100));
+    case 2:
+      return signed ? -1000n - BigInt(unique % 10_000) : BigInt(40_000 + (unique % 20_000));
+    case 4:
+      return signed ? -100_000n - BigInt(unique) : 0xf000_0000n + BigInt(unique);
+    default:
+      return signed ? -0x1234_5678_0000_0000n - BigInt(unique) : 0xfedc_0000_0000_0000n + BigInt(unique);
+  }
+}
+
+/** Whether the kernel would let a call with this argument or result through. */
+export function holds({ is, value = 0, values = [] }: ConditionSpec, number: bigint): boolean {
+  const other = BigInt(value);
+  switch (is) {
+    case 'eq':
+      return number === other;
+    case 'ne':
+      return number !== other;
+    case 'lt':
+      return number < other;
+    case 'le':
+      return number <= other;
+    case 'gt':
+      return number > other;
+    case 'ge':
+      return number >= other;
+    case 'in':
+      return values.some((candidate) => number === BigInt(candidate));
+    case 'mask':
+      return (number & other) !== 0n;
+  }
+}
