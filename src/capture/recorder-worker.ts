@@ -44,7 +44,8 @@ class Recorder {
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
   #file!: CaptureFile;
-  #reserve!: SpaceReserve;
+  /** Given back one after the other, as completing the file turns out to need it. */
+  #reserves: SpaceReserve[] = [];
   #lastFlush = performance.now();
   #dirty = false;
   #pollMs = 1;
@@ -62,7 +63,8 @@ class Recorder {
 
   async open(): Promise<void> {
     const checkpoint = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
-    this.#reserve = SpaceReserve.beside(this.#start.path, this.#start.minFreeBytes / 2);
+    const { path, minFreeBytes } = this.#start;
+    this.#reserves = [1, 2].map(() => SpaceReserve.beside(path, Math.floor(minFreeBytes / 4)));
     this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, checkpoint);
     await this.#file.create(this.#start.events);
     await this.#file.insert('capture', [this.#start.capture]);
@@ -249,11 +251,10 @@ class Recorder {
     } catch (error) {
       this.#fail(error as Error);
     }
-    const end = this.#failed ?? { reason: endReason, detail: endDetail };
+    let end: { reason: EndReason; detail: string | null } = { reason: endReason, detail: endDetail };
     try {
-      this.#reserve.release();
-      if (this.#isBroken) await this.#reopen();
-      else for (const table of this.#tables.values()) table.close();
+      await this.#settle();
+      end = this.#failed ?? end;
       const inFile = await this.#file.rowsPerProbe([...this.#tables.keys()]);
       for (const [probeId] of counters)
         read.set(probeId, this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0);
@@ -301,8 +302,21 @@ class Recorder {
     return Math.max(submitted, read) - inFile;
   }
 
+  /** Brings the file into a state in which its catalog can be completed. */
+  async #settle(): Promise<void> {
+    this.#reserves.shift()?.release();
+    try {
+      if (!this.#isBroken) for (const table of this.#tables.values()) table.close();
+    } catch (error) {
+      this.#fail(error as Error);
+      this.#isBroken = true;
+    }
+    if (this.#isBroken) await this.#reopen();
+  }
+
   /** After a failed write DuckDB refuses everything until the file is opened afresh; what was committed is still there. */
   async #reopen(): Promise<void> {
+    this.#reserves.shift()?.release();
     // Appenders hold the instance open. An invalidated one refuses what would write; opening it again is what matters.
     for (const close of [
       ...[...this.#tables.values()].map((table) => () => table.close()),

@@ -3,12 +3,14 @@ import { dirname, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 
 const MIB = 2 ** 20;
+/** What flushing and a checkpoint can take at full speed; on a large file system there is no need to cut it fine. */
+const MIN_FREE = { least: 16 * MIB, most: 64 * MIB };
 
 /** Where a capture goes and how much space must stay free beside it. */
 export interface Output {
   /** Absolute path. */
   path: string;
-  /** Free bytes below which recording stops: a fifth of the file system, at most 64 MiB. */
+  /** Free bytes below which recording stops: a quarter of the file system, 16 to 64 MiB. */
   minFreeBytes: number;
 }
 
@@ -45,7 +47,7 @@ export function checkOutput(file: string, force: boolean): Output {
     }
   }
   const { bavail, blocks, bsize } = statfsSync(directory);
-  const minFreeBytes = Math.min(64 * MIB, Math.floor((blocks * bsize) / 5));
+  const minFreeBytes = Math.min(MIN_FREE.most, Math.max(MIN_FREE.least, Math.floor((blocks * bsize) / 4)));
   if (bavail * bsize < minFreeBytes) {
     throw new IngeroError(
       `There is too little free space in ${directory}: ${Math.floor((bavail * bsize) / MIB)} MiB.`,
