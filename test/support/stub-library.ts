@@ -10,7 +10,7 @@ import { compilePack } from '../../src/packs/compile.js';
 import type { Arch, CaptureSpec, CompiledProbe, Pack, ProbeSpec } from '../../src/packs/model.js';
 import { type Param, type Prototype, parsePrototype, parseTypes } from '../../src/packs/prototype.js';
 import { CText } from './c-text.js';
-import { chooseValues, holds, type Leaf } from './stub-values.js';
+import { chooseValues, holds, type Leaf, violation } from './stub-values.js';
 
 /** Elements behind every pointer that is followed. */
 const ELEMENTS = 16;
@@ -20,6 +20,8 @@ export interface Stub {
   program: string;
   /** Calls the program makes, in order. */
   calls: readonly StubCall[];
+  /** Further calls, one per condition of a probe, that do not fulfil it. */
+  rejected: number;
 }
 
 /** A call and the row it must become. Numbers are decimal text, what is NULL is left out. */
@@ -50,6 +52,7 @@ export function buildStub(pack: Pack, dir: string): Stub {
   const functions: string[] = [];
   const blocks: string[] = [];
   const calls: StubCall[] = [];
+  let rejected = 0;
   for (const target of targets) {
     const rounds = ([0, 1] as const).map((round) => ({
       round,
@@ -60,6 +63,14 @@ export function buildStub(pack: Pack, dir: string): Stub {
     for (const { leaves, result } of rounds) {
       blocks.push(callBlock(text, target, leaves, result, calls.length));
       calls.push({ symbol: target.symbol, row: (told) => expectedRow(pack, target, result, told) });
+    }
+    for (const condition of target.spec.where ?? []) {
+      const number = violation(condition);
+      const leaves = (rounds[0]?.leaves ?? []).map((leaf) =>
+        leaf.path === condition.arg ? { ...leaf, value: number } : leaf,
+      );
+      blocks.push(callBlock(text, target, leaves, condition.of === 'result' ? Number(number) : 0, UNTOLD));
+      rejected++;
     }
   }
 
@@ -78,8 +89,11 @@ export function buildStub(pack: Pack, dir: string): Stub {
     `${head}\n${PROGRAM}\n${declarations.join('\n')}\n${body.join('\n')}\nint main(void) { ${main} return 0; }\n`,
     ['-o', program, '-Wl,-rpath,$ORIGIN', library],
   );
-  return { library, program, calls };
+  return { library, program, calls, rejected };
 }
+
+/** In place of the number of a call nobody asks about. */
+const UNTOLD = 1_000_000;
 
 /** Values of paths are printed one a line: call, path, number. */
 const PROGRAM = `

@@ -107,6 +107,14 @@ function distinctive({ size, signed }: Field, unique: number): bigint {
   }
 }
 
+/** A number with which a condition does not hold. */
+export function violation(condition: ConditionSpec): bigint {
+  const near = BigInt(condition.value ?? condition.values?.[0] ?? 0);
+  const found = [near, near + 1n, near - 1n, 0n, 1n].find((number) => !holds(condition, number));
+  if (found === undefined) throw new Error(`a condition that always holds: ${JSON.stringify(condition)}`);
+  return found;
+}
+
 /** Whether the kernel would let a call with this argument or result through. */
 export function holds({ is, value = 0, values = [] }: ConditionSpec, number: bigint): boolean {
   const other = BigInt(value);

@@ -58,9 +58,16 @@ describe.skipIf(!requireRootAndBpf())('every probe of every shipped pack fires',
 
     const [counts] = await query(
       result.capture,
-      `SELECT sum(hits)::INTEGER AS hits, sum(rows)::INTEGER AS rows, sum(read_faults)::INTEGER AS read_faults
+      `SELECT sum(hits)::INTEGER AS hits, sum(rows)::INTEGER AS rows, sum(filtered)::INTEGER AS filtered,
+              sum(read_faults)::INTEGER AS read_faults
        FROM probe_accounting`,
     );
-    expect(counts).toEqual({ hits: expected.length, rows: expected.length, read_faults: 0 });
+    const { rejected } = stub;
+    expect(counts).toEqual({
+      hits: expected.length + rejected,
+      rows: expected.length,
+      filtered: rejected,
+      read_faults: 0,
+    });
   });
 });
