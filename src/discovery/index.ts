@@ -9,5 +9,13 @@ export type { CostClass, LibraryFile, ProbeSite } from './model.js';
 export { type CommandLine, findProgram, toEnvironment } from './needed.js';
 export { type LibraryReport, type PackLibraries, surveyPack } from './pack-libraries.js';
 export { locate, locateProbes, type ProbeLocations } from './probe-sites.js';
-export { listPids, type ProcessInfo, pidsByComm, readProcess, threadName, threadsOf } from './processes.js';
+export {
+  listPids,
+  type ProcessInfo,
+  parentOf,
+  pidsByComm,
+  readProcess,
+  threadName,
+  threadsOf,
+} from './processes.js';
 export { chooseProbeSite, PROLOGUE_BYTES, type ProbeChoice } from './prologue.js';

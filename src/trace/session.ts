@@ -35,6 +35,8 @@ const RESCAN_PIDS_MS = 200;
 /** A command loads its libraries at its start. */
 const RESCAN_EARLY_MS = 20;
 const EARLY_MS = 2000;
+/** Part of a core that looking may take: where there are many processes it is done less often. */
+const RESCAN_SHARE = 0.005;
 const ALIVE_CHECK_MS = 100;
 const ANCHOR_MS = 10_000;
 
@@ -102,6 +104,7 @@ export class TraceSession {
   /** Packs for which a library file was found. */
   readonly #packsFound = new Set<CompiledPack>();
   readonly #timers: NodeJS.Timeout[] = [];
+  #rescanTimer: NodeJS.Timeout | undefined;
   readonly #searched: string[] = [];
   #object!: BpfObject;
   #links!: ProbeLinks;
@@ -163,7 +166,7 @@ export class TraceSession {
       return await this.#finish(output.path, end);
     } finally {
       stopSignals();
-      for (const timer of this.#timers) clearInterval(timer);
+      this.#stopTimers();
       process.umask(userMask);
       this.#links.close();
       this.#object.close();
@@ -201,7 +204,7 @@ export class TraceSession {
   }
 
   async #finish(path: string, asked: End): Promise<TraceOutcome> {
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stopTimers();
     // A command that outlives its trace goes on by itself; nobody waits for it.
     this.#command?.unref();
     this.#sendUnfound();
@@ -340,12 +343,7 @@ export class TraceSession {
     if (durationMs !== null)
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
-    this.#timers.push(
-      setInterval(
-        () => this.#guard(() => this.#rescan()),
-        target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS,
-      ),
-    );
+    this.#rescanEvery(target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS);
     if (target.kind === 'command') {
       const early = setInterval(() => this.#guard(() => this.#rescan()), RESCAN_EARLY_MS);
       this.#timers.push(
@@ -360,6 +358,24 @@ export class TraceSession {
         }, ALIVE_CHECK_MS),
       );
     }
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#rescanTimer);
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  #rescanEvery(ms: number): void {
+    const look = (): void => {
+      const before = performance.now();
+      this.#guard(() => this.#rescan());
+      schedule(Math.max(ms, (performance.now() - before) / RESCAN_SHARE));
+    };
+    const schedule = (delay: number): void => {
+      clearTimeout(this.#rescanTimer);
+      this.#rescanTimer = setTimeout(look, delay);
+    };
+    schedule(ms);
   }
 
   /** Attaches to libraries that were loaded since the last look. */

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { listPids, pidsByComm, readProcess } from '../discovery/index.js';
+import { listPids, parentOf, pidsByComm } from '../discovery/index.js';
 import { EXIT, IngeroError } from '../errors.js';
 import type { BpfSettings } from '../loader/layout.js';
 
@@ -62,7 +62,7 @@ export function initialPids(target: Target): readonly number[] | undefined {
 
 /** Processes descended from any of `roots`, the roots not included. */
 export function descendants(roots: readonly number[]): number[] {
-  const processes = listPids().map(readProcess);
+  const processes = listPids().map((pid) => ({ pid, ppid: parentOf(pid) }));
   const family = new Set(roots);
   for (let grown = true; grown; ) {
     grown = false;
