@@ -9,12 +9,15 @@ export class LatencyHistogram {
 
   /** Adds a duration of `high * 2^32 + low` ns. */
   add(low: number, high: number): void {
-    const value = high === 0 ? low : 0xffffffff;
-    const exponent = 31 - Math.clz32(value | 1);
-    const bucket =
-      exponent < SUB_BITS
-        ? value
-        : (exponent - SUB_BITS + 1) * SUB + ((value >>> (exponent - SUB_BITS)) & (SUB - 1));
+    const exponent = high === 0 ? 31 - Math.clz32(low | 1) : 63 - Math.clz32(high);
+    const shift = exponent - SUB_BITS;
+    const leading =
+      shift >= 32
+        ? high >>> (shift - 32)
+        : high === 0
+          ? low >>> shift
+          : (high << (32 - shift)) | (low >>> shift);
+    const bucket = shift < 0 ? low : (shift + 1) * SUB + (leading & (SUB - 1));
     this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
   }
 

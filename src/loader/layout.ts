@@ -134,6 +134,6 @@ export function encodeSettings(settings: BpfSettings): Buffer {
   bytes.writeUInt32LE(settings.cpuBits, 12);
   bytes.writeUInt8(settings.filterByProcess ? 1 : 0, 16);
   bytes.writeUInt8(settings.followChildren ? 1 : 0, 17);
-  bytes.write(settings.comm.slice(0, COMM_LENGTH - 1), 18, 'utf8');
+  Buffer.from(settings.comm).copy(bytes, 18, 0, COMM_LENGTH - 1);
   return bytes;
 }

@@ -1,62 +1,71 @@
-import { describe, expect, it } from 'vitest';
-import { fieldsOf, readColumn, slotMask } from '../../src/capture/event-decoder.js';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { readColumn, readField, slotMask } from '../../src/capture/event-decoder.js';
 import type { ColumnValue, Field } from '../../src/packs/model.js';
 import { CALL } from '../../src/ring/record.js';
 
-const u64 = (slot: number): Field => ({ slot, offset: 0, size: 8, signed: false });
-const i32 = (slot: number, offset: number): Field => ({ slot, offset, size: 4, signed: true });
-
-/** A record with these slots; a slot that is null could not be read. */
-function record(...slots: (bigint | null)[]): Uint32Array {
-  const words = new Uint32Array(CALL.slots + slots.length * 2);
-  for (const [index, value] of slots.entries()) {
-    words[CALL.missing] = (words[CALL.missing] as number) | (value === null ? 1 << index : 0);
-    words[CALL.slots + index * 2] = Number(BigInt.asUintN(32, value ?? 0n));
-    words[CALL.slots + index * 2 + 1] = Number(BigInt.asUintN(32, (value ?? 0n) >> 32n));
-  }
+/** A record with these slots, which starts at word `at` of the ring. */
+function record(slots: readonly bigint[], at = 0, missing = 0): Uint32Array {
+  const words = new Uint32Array(at + CALL.slots + slots.length * 2);
+  words[at + CALL.missing] = missing | (slots.length << 16);
+  slots.forEach((slot, index) => {
+    words[at + CALL.slots + index * 2] = Number(BigInt.asUintN(32, slot));
+    words[at + CALL.slots + index * 2 + 1] = Number(slot >> 32n);
+  });
   return words;
 }
 
-const read = (value: Omit<ColumnValue, 'column'>, ...slots: (bigint | null)[]) =>
-  readColumn({ column: 'c', ...value }, record(...slots), 0);
+const field = (slot: number, size: Field['size'] = 8, offset = 0, signed = false): Field => ({
+  slot,
+  offset,
+  size,
+  signed,
+});
+const slots = fc.array(fc.bigInt(0n, (1n << 64n) - 1n), { minLength: 12, maxLength: 12 });
 
-describe('the value of a column', () => {
-  it('is the product of its fields', () => {
-    expect(read({ fields: [u64(0), i32(1, 4)] }, 5n, 0xffff_fffe_0000_0000n)).toBe(-10n);
-  });
+test('a field is read with its width, place and sign', () => {
+  const sized = fc.constantFrom<Field['size']>(1, 2, 4, 8);
+  fc.assert(
+    fc.property(
+      slots,
+      fc.nat(11),
+      sized,
+      fc.boolean(),
+      fc.nat(7),
+      fc.nat(50),
+      (values, slot, size, signed, raw, at) => {
+        const offset = Math.min(raw, 8 - size);
+        const bytes = Buffer.alloc(8);
+        bytes.writeBigUInt64LE(values[slot] as bigint);
+        const padded = Buffer.alloc(8);
+        bytes.copy(padded, 0, offset, offset + size);
+        const unsigned = padded.readBigUInt64LE();
+        const expected = signed ? BigInt.asIntN(size * 8, unsigned) : unsigned;
+        expect(readField(field(slot, size, offset, signed), record(values, at), at)).toBe(expected);
+      },
+    ),
+  );
+});
 
-  it('is multiplied by a constant, and a constant alone needs nothing of the record', () => {
-    expect(read({ fields: [u64(0)], times: 4 }, 0x1_0000_0000n)).toBe(0x4_0000_0000n);
-    expect(read({ fields: [], times: 3 }, null)).toBe(3n);
-    expect(read({ fields: [], times: 0 })).toBe(0n);
-  });
+test('a column is the product of its fields', () => {
+  fc.assert(
+    fc.property(slots, (values) => {
+      const column: ColumnValue = { column: 'bytes', fields: [field(0, 4), field(3, 4), field(5, 2)] };
+      const [a, , , b, , c] = values as [bigint, bigint, bigint, bigint, bigint, bigint];
+      const product = BigInt.asUintN(32, a) * BigInt.asUintN(32, b) * BigInt.asUintN(16, c);
+      expect(readColumn(column, record(values), 0)).toBe(product);
+    }),
+  );
+});
 
-  it('is scaled by a size, and NULL where there is none', () => {
-    const scaled = { fields: [u64(0)], scale: { field: i32(1, 0), factors: { 7: 4, [-2]: 8, 9: 0 } } };
-    expect(read(scaled, 10n, 7n)).toBe(40n);
-    expect(read(scaled, 10n, 0xffff_fffen)).toBe(80n);
-    expect(read(scaled, 10n, 9n)).toBe(0n);
-    expect(read(scaled, 10n, 8n)).toBeNull();
-    expect(read({ ...scaled, fields: [], times: 3 }, null, 7n)).toBe(12n);
-  });
-
-  it('is NULL when a slot it needs could not be read, or a condition is not zero', () => {
-    const value = { fields: [u64(0)], unless: [u64(1)], scale: { field: u64(2), factors: { 1: 1 } } };
-    expect(read(value, 6n, 0n, 1n)).toBe(6n);
-    expect(read(value, null, 0n, 1n)).toBeNull();
-    expect(read(value, 6n, null, 1n)).toBeNull();
-    expect(read(value, 6n, 0n, null)).toBeNull();
-    expect(read(value, 6n, 3n, 1n)).toBeNull();
-  });
-
-  it('depends on fields, conditions and sizes', () => {
-    const value = {
-      column: 'c',
-      fields: [u64(0)],
-      unless: [u64(3)],
-      scale: { field: u64(5), factors: { 1: 1 } },
-    };
-    expect(fieldsOf(value)).toEqual([u64(0), u64(3), u64(5)]);
-    expect(slotMask(value)).toBe(0b101001);
-  });
+test('a column is NULL when one of its slots is missing, or a condition does not hold', () => {
+  const column: ColumnValue = { column: 'bytes', fields: [field(1), field(2)], unless: [field(4)] };
+  expect(slotMask(column)).toBe(0b10110);
+  expect(readColumn(column, record([9n, 2n, 3n, 9n, 0n]), 0)).toBe(6n);
+  expect(readColumn(column, record([9n, 2n, 3n, 9n, 1n]), 0)).toBeNull();
+  for (const slot of [1, 2, 4]) {
+    expect(readColumn(column, record([9n, 2n, 3n, 9n, 0n], 0, 1 << slot), 0)).toBeNull();
+  }
+  // Other slots may be missing.
+  expect(readColumn(column, record([9n, 2n, 3n, 9n, 0n], 0, 0b01001), 0)).toBe(6n);
 });
