@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+
+/** A library in a package of Debian's. */
+export interface DebianLibrary {
+  suite: string;
+  component: 'main' | 'contrib' | 'non-free';
+  package: string;
+  /** Name of the library's file. */
+  file: RegExp;
+}
+
+/** Where a library is, or why there is none. */
+export type Fetched = { path: string } | { reason: string };
+
+/** How long a server may be silent. */
+const TIMEOUT_S = 10;
+
+/**
+ * Downloads a package with apt, configured by options alone so that nothing of the system's configuration
+ * changes, and unpacks it below build/. What is already there is not fetched again.
+ */
+export function fetchLibrary(library: DebianLibrary): Fetched {
+  const name = `${library.package}_${library.suite}`;
+  const dir = join(PACKAGE_ROOT, 'build', 'debian', name);
+  if (!existsSync(dir)) {
+    const partial = `${dir}.partial-${process.pid}`;
+    try {
+      download(library, partial);
+      renameSync(join(partial, 'root'), dir);
+    } catch (error) {
+      const { stderr, message } = error as Error & { stderr?: Buffer | null };
+      const said = (stderr?.toString().trim().split('\n').at(-1) ?? '') || message;
+      return { reason: `${name} cannot be fetched: ${said}` };
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
+  }
+  const found = readdirSync(dir, { recursive: true, withFileTypes: true }).find(
+    (entry) => entry.isFile() && library.file.test(entry.name),
+  );
+  return found === undefined
+    ? { reason: `${name} has no file ${library.file}` }
+    : { path: join(found.parentPath, found.name) };
+}
+
+function download({ suite, component, package: name }: DebianLibrary, dir: string): void {
+  for (const folder of ['lists/partial', 'cache/archives/partial', 'root']) {
+    mkdirSync(join(dir, folder), { recursive: true });
+  }
+  const sources = join(dir, 'debian.sources');
+  writeFileSync(
+    sources,
+    `Types: deb
+URIs: http://deb.debian.org/debian
+Suites: ${suite}
+Components: ${component}
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+`,
+  );
+  const options = [
+    ...['Dir::Etc::sourceparts=/dev/null', `Dir::Etc::sourcelist=${sources}`],
+    ...[`Dir::State::lists=${dir}/lists`, `Dir::Cache=${dir}/cache`, 'APT::Sandbox::User=root'],
+    ...['Acquire::Retries=0', `Acquire::http::Timeout=${TIMEOUT_S}`, 'APT::Update::Error-Mode=any'],
+  ].flatMap((option) => ['-o', option]);
+  const apt = (...args: string[]): void => {
+    execFileSync('apt-get', ['-q', ...options, ...args], { cwd: dir, stdio: 'pipe' });
+  };
+  apt('update');
+  apt('download', name);
+  const deb = readdirSync(dir).find((file) => file.endsWith('.deb'));
+  if (deb === undefined) throw new Error('apt left no package');
+  execFileSync('dpkg-deb', ['-x', join(dir, deb), join(dir, 'root')], { stdio: 'pipe' });
+}

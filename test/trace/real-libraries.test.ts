@@ -1,0 +1,172 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ElfFile, locate } from '../../src/discovery/index.js';
+import { compilePack } from '../../src/packs/compile.js';
+import { loadBuiltinPacks } from '../../src/packs/load.js';
+import type { CompiledPack } from '../../src/packs/model.js';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+import { type DebianLibrary, type Fetched, fetchLibrary } from '../support/debian-package.js';
+import { query } from './support/capture.js';
+import { requireRootAndBpf } from './support/root.js';
+import { buildTracer, type Tracer } from './support/tracer.js';
+
+/** Set to fetch packages of 60 to 115 MB as well. */
+const LARGE = 'INGERO_TEST_LARGE_LIBRARIES';
+
+interface RealLibrary extends DebianLibrary {
+  pack: string;
+  /** Functions the pack has that came after this version. */
+  newer: RegExp;
+  isLarge?: boolean;
+  /** Bytes of a prologue that probes skip to be cheap. */
+  skip: number;
+  /** Functions that begin in another way. */
+  costly?: readonly string[];
+}
+
+const SINCE_CUDA_12_8 =
+  'cuMemcpy(3D)?BatchAsync.*|cuCtxCreate_v4|cuCtxSynchronize_v2|cuEventElapsedTime_v2|cuGreenCtxStreamCreate';
+const SINCE_NCCL_2_23 =
+  'ncclAlltoAll|ncclGather|ncclScatter|nccl(Put|Wait)?Signal|ncclCommInitRankScalable|ncclComm(Shrink|Grow|Revoke|Suspend|Resume)|ncclCommWindow.*';
+
+const LIBRARIES: readonly RealLibrary[] = [
+  {
+    ...{ pack: 'cuda-driver', suite: 'bookworm', component: 'non-free', package: 'libcuda1', skip: 10 },
+    file: /^libcuda\.so\.535/,
+    newer: new RegExp(
+      `^(${SINCE_CUDA_12_8}|cuGreenCtx.*|cuCtxFromGreenCtx|cuFuncLoad|cuStreamBeginCaptureToGraph.*)$`,
+    ),
+  },
+  {
+    ...{ pack: 'cuda-driver', suite: 'trixie', component: 'non-free', package: 'libcuda1', skip: 10 },
+    file: /^libcuda\.so\.550/,
+    newer: new RegExp(`^(${SINCE_CUDA_12_8})$`),
+  },
+  {
+    ...{ pack: 'nccl', suite: 'trixie', component: 'contrib', package: 'libnccl2', skip: 4 },
+    file: /^libnccl\.so\.2\.22/,
+    newer: new RegExp(`^(${SINCE_NCCL_2_23})$`),
+    costly: ['ncclRedOpDestroy'],
+    isLarge: true,
+  },
+  {
+    ...{ pack: 'pytorch-allocator', suite: 'trixie', component: 'main', package: 'libtorch2.6', skip: 4 },
+    file: /^libc10\.so\.2\.6/,
+    newer: /^$/,
+    isLarge: true,
+  },
+];
+
+function packNamed(name: string): CompiledPack {
+  const pack = loadBuiltinPacks().find((candidate) => candidate.name === name);
+  if (pack === undefined) throw new Error(`no pack ${name}`);
+  return compilePack(pack, 'x64');
+}
+
+const fetched = LIBRARIES.map((library) => {
+  let found: Fetched;
+  if (process.arch !== 'x64') found = { reason: 'not an x86-64 host' };
+  else if (library.isLarge && process.env[LARGE] !== '1') found = { reason: `${LARGE}=1 is not set` };
+  else found = fetchLibrary(library);
+  const path = 'path' in found ? found.path : undefined;
+  const name = `${library.package} of ${library.suite}`;
+  return { library, path, title: 'reason' in found ? `${name} (skipped: ${found.reason})` : name };
+});
+
+describe.each(fetched.map((entry) => [entry.title, entry] as const))('the real library: %s', (_, entry) => {
+  const { library, path } = entry;
+  test.skipIf(path === undefined)('has every function of the pack but later ones, cheap to probe', () => {
+    const elf = ElfFile.open(path as string);
+    const symbols = packNamed(library.pack).probes.flatMap((probe) => probe.symbols);
+    const { sites, missing } = locate(elf, symbols);
+    elf.close();
+    expect([...missing.keys()].filter((symbol) => !library.newer.test(symbol))).toEqual([]);
+    expect([...missing.keys()].length + sites.length).toBe(symbols.length);
+    const costly = sites.filter(({ cost, skip }) => cost !== 'emulated' || skip !== library.skip);
+    expect(costly.map(({ symbol }) => symbol)).toEqual(library.costly ?? []);
+  });
+});
+
+const ready = requireRootAndBpf();
+const drivers = fetched
+  .filter(({ library }) => library.pack === 'cuda-driver')
+  .map((entry) => [entry.title, entry] as const);
+
+/** Without a GPU nearly every call returns CUDA_ERROR_NOT_INITIALIZED; the arguments are seen all the same. */
+describe.each(drivers)('calls of the real library: %s', (_, { path }) => {
+  let tracer: Tracer;
+  beforeAll(async () => {
+    if (ready && path !== undefined) tracer = await buildTracer();
+  });
+  afterAll(() => tracer?.remove());
+
+  test.skipIf(!ready || path === undefined)('are rows with their arguments and results', async () => {
+    // A copy is a file of its own: what other traces on this host do does not count here.
+    const dir = join(tracer.dir, basename(path as string));
+    mkdirSync(dir);
+    copyFileSync(path as string, join(dir, 'libcuda.so.1'));
+    const program = join(dir, 'calls');
+    const source = join(PACKAGE_ROOT, 'test', 'trace', 'programs', 'libcuda.c');
+    execFileSync('gcc', [
+      ...[source, '-o', program, '-L', dir, '-l:libcuda.so.1', '-Wl,-rpath,$ORIGIN'],
+      '-Wl,--allow-shlib-undefined',
+    ]);
+    const result = await tracer.run(['--json', '--pack', 'cuda-driver', '--', program]);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const told = [...result.stdout.matchAll(/^(cu\w+)\t(\d+)$/gm)].map(([, symbol, code]) => ({
+      symbol,
+      code: Number(code),
+    }));
+    expect(told).toHaveLength(20);
+    // Without a GPU; with one, calls succeed and only their arguments are compared.
+    const isWithoutGpu = told[1]?.code === 100;
+    const rows = await query(
+      result.capture,
+      `SELECT p.symbol, return_code::INTEGER AS code, error::VARCHAR AS error, bytes::INTEGER AS bytes
+       FROM cuda_driver_events JOIN probes p USING (probe_id) WHERE parent_id IS NULL ORDER BY start_time`,
+    );
+    expect(rows.map(({ symbol, code }) => ({ symbol, code }))).toEqual(told);
+    expect(
+      Object.fromEntries(rows.flatMap(({ symbol, bytes }) => (bytes === null ? [] : [[symbol, bytes]]))),
+    ).toEqual({
+      cuMemAlloc_v2: 4099,
+      cuMemAllocAsync: 5003,
+      cuMemHostAlloc: 6007,
+      cuMemcpyHtoD_v2: 101,
+      cuMemcpyDtoHAsync_v2: 103,
+      cuMemcpy2D_v2: 700,
+      cuMemsetD32_v2: 100,
+      cuMemsetD2D16_v2: 110,
+    });
+    if (isWithoutGpu) {
+      expect(rows.slice(0, 3).map(({ error }) => error)).toEqual([
+        'CUDA_ERROR_INVALID_VALUE',
+        'CUDA_ERROR_NO_DEVICE',
+        'CUDA_ERROR_NOT_INITIALIZED',
+      ]);
+    }
+    expect(
+      await query(
+        result.capture,
+        `SELECT op::VARCHAR AS op, kind::VARCHAR AS kind, src_memory::VARCHAR AS src, dst_memory::VARCHAR AS dst,
+                dst_ptr::INTEGER AS dst_ptr, grid_z, block_z, shared_mem_bytes::INTEGER AS shared
+         FROM cuda_driver_events WHERE op IN ('cuMemcpyHtoD_v2', 'cuMemcpy2D_v2', 'cuLaunchKernel') ORDER BY start_time`,
+      ),
+    ).toEqual([
+      {
+        ...{ op: 'cuMemcpyHtoD_v2', kind: 'h2d', src: 'host', dst: 'device', dst_ptr: 0x7000 },
+        ...{ grid_z: null, block_z: null, shared: null },
+      },
+      {
+        ...{ op: 'cuMemcpy2D_v2', kind: null, src: 'host', dst: 'device', dst_ptr: 0x7000 },
+        ...{ grid_z: null, block_z: null, shared: null },
+      },
+      {
+        ...{ op: 'cuLaunchKernel', kind: null, src: null, dst: null, dst_ptr: null },
+        ...{ grid_z: 13, block_z: 16, shared: 17 },
+      },
+    ]);
+  });
+});
