@@ -12,6 +12,7 @@ import type { PackIssue } from './issue.js';
 import type {
   CompiledProbe,
   EnumTable,
+  LibrarySelector,
   Pack,
   PackProblem,
   ProbeSpec,
@@ -93,7 +94,7 @@ interface PackYaml {
   version: string;
   description: string;
   layer: string;
-  libraries: { soname: string }[];
+  libraries: LibrarySelector[];
   table: string;
   columns?: SiteColumn[];
   enums?: Record<string, EnumTable>;

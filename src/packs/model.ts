@@ -9,6 +9,8 @@ export type Arch = 'x64' | 'arm64';
 export interface LibrarySelector {
   /** Glob over file names and DT_SONAMEs, e.g. `libcudart.so.*`. */
   soname: string;
+  /** Also trace programs and libraries it is linked into: files that define its functions. */
+  static?: boolean;
 }
 
 /** Value names of an enum column: number -> name. */

@@ -99,6 +99,8 @@ export class TraceSession {
   readonly #observer: TraceObserver;
   readonly #packs: readonly CompiledPack[];
   readonly #sonames: readonly string[];
+  /** Functions that tell a file a library is linked into. */
+  readonly #embeddedSymbols: readonly string[];
   readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
   /** Packs for which a library file was found. */
@@ -121,6 +123,9 @@ export class TraceSession {
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
     this.#packs = options.packs.map((pack) => compilePack(pack, process.arch as Arch));
     this.#sonames = [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))];
+    this.#embeddedSymbols = this.#packs
+      .filter(({ pack }) => isEmbeddable(pack))
+      .flatMap(({ probes }) => probes.flatMap(({ symbols }) => symbols));
   }
 
   /** Records until the end. Throws IngeroError for what is refused before recording starts. */
@@ -246,14 +251,15 @@ export class TraceSession {
 
   #findLibraries(): LibraryFile[] {
     const { target } = this.#options;
-    const { files, searched, known } = findLibraries({
+    const { files, searched, ignored, known } = findLibraries({
       sonames: this.#sonames,
+      embeddedSymbols: this.#embeddedSymbols,
       ...(target.kind === 'all' || target.kind === 'command' ? {} : { pids: this.#pids ?? [] }),
       ...(target.kind === 'command'
         ? { command: { argv: target.argv, env: process.env, cwd: process.cwd() } }
         : {}),
     });
-    this.#searched.push(...searched);
+    this.#searched.push(...searched, ...ignored.map(({ path, reason }) => `${path} (${reason})`));
     for (const key of known) this.#known.add(key);
     return files;
   }
@@ -291,8 +297,11 @@ export class TraceSession {
 
   #plan(file: LibraryFile): PlannedFile[] {
     const packs = this.#packs.filter((pack) => matchesPack(pack, file));
-    for (const pack of packs) this.#packsFound.add(pack);
-    return packs.map((pack) => this.#tracer.plan(pack, file));
+    const planned = packs.map((pack) => this.#tracer.plan(pack, file));
+    // A file with one library linked into it has none of the functions of another pack, and need not say so.
+    const wanted = file.embedded ? planned.filter(({ plan }) => plan.probes.length > 0) : planned;
+    for (const { plan } of wanted) this.#packsFound.add(plan.pack);
+    return wanted;
   }
 
   /** The recorder is told of the probes first, then they are attached: no record comes from an unknown probe. */
@@ -388,7 +397,7 @@ export class TraceSession {
           ? (initialPids(target) ?? [])
           : [...(target.kind === 'pids' ? target.pids : []), ...descendants(this.#pids ?? [])];
     if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
-    for (const file of rescanProcesses(pids, this.#sonames, this.#known)) {
+    for (const file of rescanProcesses(pids, this.#sonames, this.#known, this.#embeddedSymbols)) {
       for (const planned of this.#plan(file)) this.#attach(planned);
     }
   }
@@ -455,10 +464,15 @@ export class TraceSession {
   }
 }
 
-/** A library file belongs to a pack by its file name or its DT_SONAME. */
+/** A library file belongs to a pack by its file name or its DT_SONAME; one linked into another file by its functions. */
 function matchesPack({ pack }: CompiledPack, file: LibraryFile): boolean {
+  if (file.embedded) return isEmbeddable(pack);
   const matcher = sonameMatcher(pack.libraries.map(({ soname }) => soname));
   return matcher.matches(basename(file.path)) || (file.soname !== null && matcher.matches(file.soname));
+}
+
+function isEmbeddable(pack: Pack): boolean {
+  return pack.libraries.some((library) => library.static === true);
 }
 
 function bootId(): string | null {

@@ -44,6 +44,8 @@ export interface Truth {
 export interface Workload {
   dir: string;
   gpuScenarios: string;
+  /** The same program with the runtime linked in. */
+  gpuScenariosStatic: string;
   probeTarget: string;
   /** Folder of the stub libraries. */
   libraries: string;
@@ -53,6 +55,7 @@ export interface Workload {
 
 const FILES = [
   'gpu-scenarios',
+  'gpu-scenarios-static',
   'probe-target',
   'lib/libcuda.so.1',
   'lib/libcudart.so.13',
@@ -69,6 +72,7 @@ export function copyWorkload(): Workload {
   return {
     dir,
     gpuScenarios: join(dir, 'gpu-scenarios'),
+    gpuScenariosStatic: join(dir, 'gpu-scenarios-static'),
     probeTarget: join(dir, 'probe-target'),
     libraries: join(dir, 'lib'),
     cudart: join(dir, 'lib', 'libcudart.so.13'),
