@@ -29,17 +29,19 @@ export function readPackFile(path: string): ParsedPack {
   const refuse = (rule: string, message: string): ParsedPack => ({
     problems: [makeProblem(rule, message, path, 1, 1, '')],
   });
+  let text: string;
   try {
     const stat = statSync(path);
     if (!stat.isFile()) return refuse('unreadable', 'not a regular file');
     if (stat.size > MAX_PACK_BYTES) {
       return refuse('too-large', `the file has ${stat.size} bytes; a pack has at most ${MAX_PACK_BYTES}`);
     }
-    return parsePack(new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path)), path);
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     if (error instanceof TypeError) return refuse('not-text', 'the file is not UTF-8 text');
     return refuse('unreadable', (error as Error).message);
   }
+  return parsePack(text, path);
 }
 
 /** The error for a pack that cannot be used, with all its problems. */

@@ -1,0 +1,73 @@
+import { type Location, locateArguments, type Word } from './abi.js';
+import type { Arch, ColumnValue, CompiledProbe, Field, Slot } from './model.js';
+import { parsePrototype, type TypeTable } from './prototype.js';
+
+const REGISTERS: Readonly<Record<Arch, readonly string[]>> = {
+  x64: ['rdi', 'rsi', 'rdx', 'rcx', 'r8', 'r9'],
+  arm64: ['x0', 'x1', 'x2', 'x3', 'x4', 'x5', 'x6', 'x7'],
+};
+
+/** Where an eightbyte of an argument is when the function is entered: `rdi`, `[rsp+8]`, `x0`. */
+export function wordText(word: Word, arch: Arch): string {
+  switch (word.kind) {
+    case 'register':
+      return REGISTERS[arch][word.index] ?? `register ${word.index}`;
+    case 'stack': {
+      // On x86-64 the call has pushed the return address.
+      const offset = word.index * 8 + (arch === 'x64' ? 8 : 0);
+      return `[${arch === 'x64' ? 'rsp' : 'sp'}${offset === 0 ? '' : `+${offset}`}]`;
+    }
+    case 'vector':
+      return 'vector register';
+  }
+}
+
+function locationText(location: Location, arch: Arch): string {
+  if (location.by === 'reference') return `copy at the address in ${wordText(location.word, arch)}`;
+  return location.words.map((word) => wordText(word, arch)).join(', ');
+}
+
+/** The parameters of a declaration and where they are, in order. Empty when it cannot be read. */
+export function argumentTexts(
+  prototype: string,
+  types: TypeTable,
+  arch: Arch,
+): { name: string | null; location: string }[] {
+  const parsed = parsePrototype(prototype, types).prototype;
+  if (parsed === undefined) return [];
+  const locations = locateArguments(parsed, arch);
+  return parsed.params.map(({ name }, index) => ({
+    name: name ?? null,
+    location: locationText(locations[index] as Location, arch),
+  }));
+}
+
+function placeText({ from, deref }: Slot, offset: number, arch: Arch): string {
+  const word = wordText(from, arch);
+  if (deref === undefined) return offset === 0 ? word : `${word} >> ${offset * 8}`;
+  const distance = deref.offset + offset;
+  return distance === 0 ? `*(${word})` : `*(${word} + ${distance})`;
+}
+
+function fieldText({ slot, offset, size, signed }: Field, slots: readonly Slot[], arch: Arch): string {
+  const from = slots[slot];
+  const place = from === undefined ? `slot ${slot}` : placeText(from, offset, arch);
+  return `${signed ? 'i' : 'u'}${size * 8} ${place}${from?.deref?.at === 'return' ? ' at return' : ''}`;
+}
+
+/** How a column is computed, in terms of registers: `u64 rsi`, `u32 *(rdi + 8) * u32 rsi`. */
+export function columnText(value: ColumnValue, { slots }: CompiledProbe, arch: Arch): string {
+  const { column: _, fields, times, scale, unless, enum: names, ...others } = value;
+  const text = (field: Field): string => fieldText(field, slots, arch);
+  const factors = [
+    ...fields.map(text),
+    ...(times === undefined ? [] : [String(times)]),
+    ...(scale === undefined ? [] : [`size by ${text(scale.field)}`]),
+  ];
+  return [
+    factors.join(' * '),
+    ...(names === undefined ? [] : [`named by ${names}`]),
+    ...(unless === undefined ? [] : [`NULL when ${unless.map(text).join(' or ')} is not 0`]),
+    ...Object.entries(others).map(([key, more]) => `${key} ${JSON.stringify(more)}`),
+  ].join(', ');
+}

@@ -1,0 +1,150 @@
+/**
+ * What a trace of a pack would attach where, and what it would read: `ingero probes compile`. Pure.
+ */
+import type { CostClass } from '../discovery/model.js';
+import { argumentTexts, columnText } from '../packs/location-text.js';
+import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
+import { parseTypes } from '../packs/prototype.js';
+import type { PlannedFile } from './libraries.js';
+import type { PlannedProbe } from './plan.js';
+
+/**
+ * What one hit of a probe costs the traced thread, ns, by the instruction under it. Measured in a virtual machine
+ * with Linux 6.18; hosts without a hypervisor take about a third.
+ */
+export const HIT_NS: Readonly<Record<CostClass, number>> = { emulated: 700, 'single-step': 9500 };
+
+/** Field names of the report are those of `--json`. */
+export interface CompileReport {
+  pack: { name: string; version: string; table: string; path: string; sha256: string };
+  arch: Arch;
+  /** Cost of one hit by cost class, ns. */
+  hit_ns: Readonly<Record<CostClass, number>>;
+  probes: ProbeReport[];
+  libraries: LibraryPlan[];
+  /** Required functions that no library has: a trace refuses to start. */
+  required_missing: string[];
+  /** Places libraries were looked for in; empty when one was given. */
+  searched: readonly string[];
+  ignored: readonly { path: string; reason: string }[];
+}
+
+/** What is read at a function, wherever it is found. */
+export interface ProbeReport {
+  op: string;
+  prototype: string;
+  symbols: readonly string[];
+  mode: 'call' | 'entry';
+  required: boolean;
+  arguments: { name: string | null; location: string }[];
+  /** Return code: `i32`, `u64` ...; null when none is recorded. */
+  returns: string | null;
+  /** 8-byte values gathered per call. */
+  slots: number;
+  columns: { column: string; value: string }[];
+}
+
+/** What goes into one library file. */
+export interface LibraryPlan {
+  path: string;
+  build_id: string | null;
+  soname: string | null;
+  version: string | null;
+  found_by: string;
+  /** Why the file cannot be probed; null when it can. */
+  problem: string | null;
+  sites: SiteReport[];
+  skipped: { op: string; symbol: string | null; reason: string }[];
+}
+
+/** One function to probe. */
+export interface SiteReport {
+  op: string;
+  symbol: string;
+  /** Other names of the function that the pack asks for. */
+  aliases: readonly string[];
+  /** Virtual address in the file, hex. */
+  address: string;
+  /** Where in the file the probe goes: the function's offset and the bytes skipped. */
+  file_offset: number;
+  skip_bytes: number;
+  cost_class: CostClass;
+  /** Probes hit by a call: its entry, and its return in mode call. */
+  hits_per_call: number;
+  estimated_ns_per_call: number;
+}
+
+/** Describes the plans of one pack. */
+export function compileReport(
+  compiled: CompiledPack,
+  planned: readonly PlannedFile[],
+  search: Pick<CompileReport, 'searched' | 'ignored'> = { searched: [], ignored: [] },
+): CompileReport {
+  const { pack, arch, probes } = compiled;
+  const { types } = parseTypes(pack.types);
+  const placed = new Set(planned.flatMap(({ plan }) => plan.probes.map((probe) => probe.compiled)));
+  return {
+    pack: {
+      name: pack.name,
+      version: pack.version,
+      table: pack.table,
+      path: pack.source.path,
+      sha256: pack.source.sha256,
+    },
+    arch,
+    hit_ns: HIT_NS,
+    probes: probes.map((probe) => ({
+      op: probe.op,
+      prototype: probe.prototype,
+      symbols: probe.symbols,
+      mode: probe.mode,
+      required: probe.required,
+      arguments: argumentTexts(probe.prototype, types, arch),
+      returns: returnText(probe),
+      slots: probe.slots.length,
+      columns: probe.columns.map((value) => ({
+        column: value.column,
+        value: columnText(value, probe, arch),
+      })),
+    })),
+    libraries: planned.map(describeFile),
+    required_missing: probes.filter((probe) => probe.required && !placed.has(probe)).map(({ op }) => op),
+    searched: search.searched,
+    ignored: search.ignored,
+  };
+}
+
+function returnText({ mode, returnBits, returnSigned }: CompiledProbe): string | null {
+  if (mode === 'entry' || returnBits === 0) return null;
+  return `${returnSigned ? 'i' : 'u'}${returnBits}`;
+}
+
+function describeFile({ plan, error }: PlannedFile): LibraryPlan {
+  const { file, probes, skipped } = plan;
+  return {
+    path: file.path,
+    build_id: file.buildId,
+    soname: file.soname,
+    version: file.version,
+    found_by: file.foundBy,
+    problem: error,
+    sites: probes.map(describeSite),
+    skipped: skipped.map(({ compiled, symbol, reason }) => ({ op: compiled.op, symbol, reason })),
+  };
+}
+
+function describeSite({ compiled, site }: PlannedProbe): SiteReport {
+  const isCall = compiled.mode === 'call';
+  return {
+    op: compiled.op,
+    symbol: site.symbol,
+    aliases: site.aliases ?? [],
+    address: `0x${site.address.toString(16)}`,
+    file_offset: site.fileOffset,
+    skip_bytes: site.skip,
+    cost_class: site.cost,
+    hits_per_call: isCall ? 2 : 1,
+    // A return lands in the kernel's own trampoline, where nothing has to be single-stepped.
+    estimated_ns_per_call: HIT_NS[site.cost] + (isCall ? HIT_NS.emulated : 0),
+  };
+}
