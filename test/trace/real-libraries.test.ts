@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ElfFile, locate } from '../../src/discovery/index.js';
 import { compilePack } from '../../src/packs/compile.js';
@@ -168,5 +168,72 @@ describe.each(drivers)('calls of the real library: %s', (_, { path }) => {
         ...{ grid_z: 13, block_z: 16, shared: 17 },
       },
     ]);
+  });
+});
+
+/** What a library of a later Debian needs of it. */
+const C_LIBRARIES: readonly DebianLibrary[] = [
+  { suite: 'trixie', component: 'main', package: 'libc6', file: /^libc\.so\.6$/ },
+  { suite: 'trixie', component: 'main', package: 'libstdc++6', file: /^libstdc\+\+\.so\.6\.[0-9.]+$/ },
+  { suite: 'trixie', component: 'main', package: 'libgcc-s1', file: /^libgcc_s\.so\.1$/ },
+];
+const nccl = fetched.find(({ library }) => library.pack === 'nccl');
+const cLibraries = nccl?.path === undefined ? [] : C_LIBRARIES.map(fetchLibrary);
+const haveNccl = cLibraries.length > 0 && cLibraries.every((library) => 'path' in library);
+
+describe(`calls of the real library: ${nccl?.title}`, () => {
+  test.skipIf(!ready || !haveNccl)('are rows with their arguments and results', async () => {
+    const tracer = await buildTracer();
+    try {
+      const dir = join(tracer.dir, 'nccl');
+      mkdirSync(dir);
+      copyFileSync(nccl?.path as string, join(dir, 'libnccl.so.2'));
+      const folders = cLibraries.flatMap((library) => ('path' in library ? [dirname(library.path)] : []));
+      const program = join(dir, 'calls');
+      const source = join(PACKAGE_ROOT, 'test', 'trace', 'programs', 'libnccl.c');
+      execFileSync('gcc', [
+        ...[source, '-o', program, '-L', dir, '-l:libnccl.so.2', '-Wl,-rpath,$ORIGIN'],
+        ...['-Wl,--allow-shlib-undefined', `-Wl,-rpath,${folders.join(':')}`],
+        `-Wl,--dynamic-linker,${join(folders[0] as string, 'ld-linux-x86-64.so.2')}`,
+      ]);
+      const result = await tracer.run(['--json', '--pack', 'nccl', '--', program]);
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      const told = [...result.stdout.matchAll(/^(nccl\w+)\t(\d+)$/gm)].map(([, op, code]) => [
+        op,
+        Number(code),
+      ]);
+      const id = BigInt(/^comm_id\t(\d+)$/m.exec(result.stdout)?.[1] ?? 0);
+      const rows = await query(
+        result.capture,
+        `SELECT e.op::VARCHAR AS op, e.return_code::INTEGER AS code, e.error::VARCHAR AS error, e.bytes::INTEGER AS bytes,
+                e.count::INTEGER AS count, e.datatype::VARCHAR AS datatype, e.redop::VARCHAR AS redop, e.redop_code,
+                e.root, e.peer, e.comm_id, p.op::VARCHAR AS parent
+         FROM nccl_events e LEFT JOIN nccl_events p ON e.parent_id = p.call_id ORDER BY e.start_time`,
+      );
+      const outermost = rows.filter(({ parent }) => parent === null);
+      expect(outermost.map(({ op, code }) => [op, code])).toEqual(told);
+      expect(told).toHaveLength(8);
+      expect(outermost[0]?.comm_id).toBe(id);
+      const inside = rows
+        .filter(({ parent }) => parent === 'ncclBcast')
+        .map(({ op, bytes }) => ({ op, bytes }));
+      expect(inside).toEqual([{ op: 'ncclBroadcast', bytes: 20 }]);
+      const invalid = { code: 4, error: 'ncclInvalidArgument', comm_id: null, parent: null };
+      const nothing = { redop: null, redop_code: null, root: null, peer: null };
+      expect(outermost.slice(3, 7)).toEqual([
+        {
+          ...{ ...invalid, ...nothing, op: 'ncclAllReduce', bytes: 48, count: 12, datatype: 'float32' },
+          ...{ redop: 'max', redop_code: 2 },
+        },
+        {
+          ...{ ...invalid, ...nothing, op: 'ncclReduce', bytes: 13, count: 13, datatype: 'int8' },
+          ...{ redop_code: 77, root: 5 },
+        },
+        { ...invalid, ...nothing, op: 'ncclBcast', bytes: 20, count: 10, datatype: 'bfloat16', root: 3 },
+        { ...invalid, ...nothing, op: 'ncclSend', bytes: null, count: 9, datatype: null, peer: 5 },
+      ]);
+    } finally {
+      tracer.remove();
+    }
   });
 });
