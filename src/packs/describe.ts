@@ -1,4 +1,4 @@
-import type { CaptureSpec, Pack, ProbeSpec } from './model.js';
+import type { CaptureSpec, ConditionSpec, Pack, ProbeSpec } from './model.js';
 import { parsePrototype, parseTypes } from './prototype.js';
 
 /** A probe with everything a pack may leave out filled in, as `--json` prints it. */
@@ -10,6 +10,8 @@ export interface ProbeDescription {
   required: boolean;
   /** What fills each column, in the words of the pack. */
   columns: { column: string; from: string }[];
+  /** What all has to hold for a call to be recorded. */
+  where: string[];
   /** Further keys of the probe, as the pack gives them. */
   settings: Record<string, unknown>;
 }
@@ -18,7 +20,7 @@ export interface ProbeDescription {
 export function describeProbes(pack: Pack): ProbeDescription[] {
   const { types } = parseTypes(pack.types);
   return pack.probes.map((probe) => {
-    const { prototype, op, symbols, mode, required, capture, ...settings } = probe satisfies ProbeSpec;
+    const { prototype, op, symbols, mode, required, where, capture, ...settings } = probe satisfies ProbeSpec;
     const name = parsePrototype(prototype, types).prototype?.name ?? '';
     return {
       op: op ?? name,
@@ -27,6 +29,7 @@ export function describeProbes(pack: Pack): ProbeDescription[] {
       mode: mode ?? 'call',
       required: required ?? false,
       columns: (capture ?? []).map((spec) => ({ column: spec.column, from: describeCapture(spec) })),
+      where: (where ?? []).map(describeCondition),
       settings: { ...settings },
     };
   });
@@ -45,4 +48,8 @@ export function describeCapture(spec: CaptureSpec): string {
     ...(names === undefined ? [] : [`named by ${names}`]),
     ...(unless === undefined ? [] : [`NULL when ${unless.join(' or ')} is not 0`]),
   ].join(', ');
+}
+
+function describeCondition({ arg, of, is, value, values }: ConditionSpec): string {
+  return `${arg ?? of} ${is} ${(values ?? [value]).join(', ')}`;
 }

@@ -1,5 +1,5 @@
 import { type Location, locateArguments, type Word } from './abi.js';
-import type { Arch, ColumnValue, CompiledProbe, Field, Slot } from './model.js';
+import type { Arch, ColumnValue, CompiledProbe, Condition, Field, Slot } from './model.js';
 import { parsePrototype, type TypeTable } from './prototype.js';
 
 const REGISTERS: Readonly<Record<Arch, readonly string[]>> = {
@@ -70,4 +70,16 @@ export function columnText(value: ColumnValue, { slots }: CompiledProbe, arch: A
     ...(unless === undefined ? [] : [`NULL when ${unless.map(text).join(' or ')} is not 0`]),
     ...Object.entries(others).map(([key, more]) => `${key} ${JSON.stringify(more)}`),
   ].join(', ');
+}
+
+/** A condition in terms of registers: `u32 rsi ge 4`, `result ne 600`. */
+export function conditionText(condition: Condition, { slots }: CompiledProbe, arch: Arch): string {
+  const { subject, is, values } = condition;
+  const left =
+    subject === 'duration'
+      ? 'duration in ns'
+      : 'field' in subject
+        ? fieldText(subject.field, slots, arch)
+        : 'result';
+  return `${left} ${is} ${values.join(', ')}`;
 }

@@ -2,7 +2,7 @@
  * What a trace of a pack would attach where, and what it would read: `ingero probes compile`. Pure.
  */
 import type { CostClass } from '../discovery/model.js';
-import { argumentTexts, columnText } from '../packs/location-text.js';
+import { argumentTexts, columnText, conditionText } from '../packs/location-text.js';
 import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
 import { parseTypes } from '../packs/prototype.js';
 import type { PlannedFile } from './libraries.js';
@@ -42,6 +42,8 @@ export interface ProbeReport {
   /** 8-byte values gathered per call. */
   slots: number;
   columns: { column: string; value: string }[];
+  /** What all has to hold for a call to be recorded. */
+  where: string[];
 }
 
 /** What goes into one library file. */
@@ -106,6 +108,7 @@ export function compileReport(
         column: value.column,
         value: columnText(value, probe, arch),
       })),
+      where: probe.where.map((condition) => conditionText(condition, probe, arch)),
     })),
     libraries: planned.map(describeFile),
     required_missing: probes.filter((probe) => probe.required && !placed.has(probe)).map(({ op }) => op),

@@ -55,6 +55,7 @@ function probeLines({
   returns,
   slots,
   columns,
+  where,
   ...probe
 }: ProbeReport): string[] {
   const facts = [
@@ -72,6 +73,7 @@ function probeLines({
     `${op} (${facts.join(', ')})`,
     `  ${prototype}`,
     ...alignedLines(places).map((line) => `    ${line}`),
+    ...(where.length === 0 ? [] : [`  recorded when ${where.join(' and ')}`]),
     ...(values.length === 0 ? [] : ['  columns']),
     ...alignedLines(values).map((line) => `    ${line}`),
   ];

@@ -37,6 +37,7 @@ probes:
   - prototype: int site_alloc(void **out, size_t n)
     symbols: [site_alloc, site_alloc_v2, site_alloc_v3]
     required: true
+    where: [{ arg: n, is: ge, value: 4096 }, { of: result, is: in, values: [0, 2] }, { of: duration, is: ge, value: 1000 }]
     capture:
       - { arg: '*out', at: return, column: ptr }
   - prototype: void site_many(int a, int b, int c, int d, int e, int f, int device, double x, token t, area s)
@@ -138,10 +139,11 @@ describe('the report', () => {
           stream  u64 rsi
           kind    u32 rdx, named by direction
 
-      site_alloc (entry and return, required, returns i32, 1 slot)
+      site_alloc (entry and return, required, returns i32, 2 slots)
         int site_alloc(void **out, size_t n)
           out  rdi
           n    rsi
+        recorded when u64 rsi ge 4096 and result in 0, 2 and duration in ns ge 1000
         columns
           ptr  u64 *(rdi) at return
 
@@ -180,10 +182,11 @@ describe('the report', () => {
           stream  u64 x1
           kind    u32 x2, named by direction
 
-      site_alloc (entry and return, required, returns i32, 1 slot)
+      site_alloc (entry and return, required, returns i32, 2 slots)
         int site_alloc(void **out, size_t n)
           out  x0
           n    x1
+        recorded when u64 x1 ge 4096 and result in 0, 2 and duration in ns ge 1000
         columns
           ptr  u64 *(x0) at return
 
@@ -244,11 +247,16 @@ describe('the report', () => {
         "prototype": "int site_alloc(void **out, size_t n)",
         "required": true,
         "returns": "i32",
-        "slots": 1,
+        "slots": 2,
         "symbols": [
           "site_alloc",
           "site_alloc_v2",
           "site_alloc_v3",
+        ],
+        "where": [
+          "u64 rsi ge 4096",
+          "result in 0, 2",
+          "duration in ns ge 1000",
         ],
       }
     `);

@@ -212,6 +212,7 @@ one_alloc
             { column: 'bytes', from: 'n' },
             { column: 'ptr', from: '*out, read at return' },
           ],
+          where: [],
           settings: {},
         },
       ],

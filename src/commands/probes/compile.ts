@@ -55,8 +55,11 @@ export default class ProbesCompile extends BaseCommand {
 function planForHost(pack: Pack, arch: Arch): CompileReport {
   const compiled = compilePack(pack, arch);
   if (arch !== HOST_ARCH) return compileReport(compiled, []);
-  const sonames = pack.libraries.map(({ soname }) => soname);
-  const { files, searched, ignored } = findLibraries({ sonames });
+  const isLinkedIn = pack.libraries.some((library) => library.static === true);
+  const { files, searched, ignored } = findLibraries({
+    sonames: pack.libraries.map(({ soname }) => soname),
+    embeddedSymbols: isLinkedIn ? compiled.probes.flatMap(({ symbols }) => symbols) : [],
+  });
   const tracer = new LibraryTracer();
   return compileReport(
     compiled,

@@ -12,6 +12,8 @@ interface PackDescription {
   description: string;
   layer: string;
   table: string;
+  /** Columns of the table, when the pack defines it. */
+  columns: Pack['columns'] | null;
   libraries: Pack['libraries'];
   /** Enum that names return codes. */
   result: string | null;
@@ -53,6 +55,7 @@ export default class ProbesShow extends BaseCommand {
       description: pack.description,
       layer: pack.layer,
       table: pack.table,
+      columns: pack.columns ?? null,
       libraries: pack.libraries,
       result: pack.result ?? null,
       enums: pack.enums,
@@ -72,9 +75,13 @@ export default class ProbesShow extends BaseCommand {
 function descriptionLines(pack: PackDescription): string[] {
   const lines = [
     `${pack.name} ${pack.version}${pack.enabled ? ' (enabled)' : ''}: ${pack.description}`,
-    `  libraries  ${pack.libraries.map(({ soname }) => soname).join(', ')}`,
+    `  libraries  ${pack.libraries.map(({ soname, static: linked }) => `${soname}${linked ? ' (also linked into other files)' : ''}`).join(', ')}`,
     `  records    ${pack.probes.length} functions, layer ${pack.layer}, table ${pack.table}`,
     ...(pack.result === null ? [] : [`  results    named by ${pack.result}`]),
+    ...(pack.columns ?? []).map(
+      ({ name, type, unit, description }) =>
+        `  column     ${name} ${type}${unit === undefined ? '' : ` (${unit})`}: ${description}`,
+    ),
     `  sha256     ${pack.sha256}`,
     `  file       ${pack.path}`,
   ];
@@ -89,12 +96,14 @@ function probeLines({
   mode,
   required,
   columns,
+  where,
   settings,
 }: ProbeDescription): string[] {
   const facts = [
     `symbols ${symbols.join(', ')}`,
     ...(mode === 'entry' ? ['entry only'] : []),
     ...(required ? ['required'] : []),
+    ...(where.length === 0 ? [] : [`recorded when ${where.join(' and ')}`]),
     ...Object.entries(settings).map(([key, value]) => `${key} ${JSON.stringify(value)}`),
   ];
   const width = Math.max(0, ...columns.map(({ column }) => column.length));
