@@ -171,67 +171,121 @@ describe.each(drivers)('calls of the real library: %s', (_, { path }) => {
   });
 });
 
-/** What a library of a later Debian needs of it. */
-const C_LIBRARIES: readonly DebianLibrary[] = [
+/** What libraries of a later Debian need of it. */
+const NEEDED: readonly DebianLibrary[] = [
   { suite: 'trixie', component: 'main', package: 'libc6', file: /^libc\.so\.6$/ },
   { suite: 'trixie', component: 'main', package: 'libstdc++6', file: /^libstdc\+\+\.so\.6\.[0-9.]+$/ },
   { suite: 'trixie', component: 'main', package: 'libgcc-s1', file: /^libgcc_s\.so\.1$/ },
+  { suite: 'trixie', component: 'main', package: 'libnuma1', file: /^libnuma\.so\.1[0-9.]*$/ },
+  { suite: 'trixie', component: 'main', package: 'libcpuinfo0', file: /^libcpuinfo\.so\.[0-9.]+$/ },
 ];
-const nccl = fetched.find(({ library }) => library.pack === 'nccl');
-const cLibraries = nccl?.path === undefined ? [] : C_LIBRARIES.map(fetchLibrary);
-const haveNccl = cLibraries.length > 0 && cLibraries.every((library) => 'path' in library);
+const large = fetched.filter(({ library }) => library.isLarge);
+const needed = large.some(({ path }) => path !== undefined) ? NEEDED.map(fetchLibrary) : [];
+const folders = needed.flatMap((library) => ('path' in library ? [dirname(library.path)] : []));
+const haveNeeded = folders.length === NEEDED.length;
+
+/** Builds a program that runs with the loader and the C library of the later Debian. `dir` gets all files. */
+function buildWith(path: string, soname: string, source: string, dir: string): string {
+  mkdirSync(dir);
+  copyFileSync(path, join(dir, soname));
+  const program = join(dir, 'calls');
+  execFileSync('gcc', [
+    ...[join(PACKAGE_ROOT, 'test', 'trace', 'programs', source), '-o', program, '-L', dir, `-l:${soname}`],
+    // The run path of a program is not searched for what its libraries need, DT_RPATH is.
+    ...['-Wl,--allow-shlib-undefined', '-Wl,--disable-new-dtags', `-Wl,-rpath,$ORIGIN:${folders.join(':')}`],
+    `-Wl,--dynamic-linker,${join(folders[0] as string, 'ld-linux-x86-64.so.2')}`,
+  ]);
+  return program;
+}
+
+const [nccl, c10] = ['nccl', 'pytorch-allocator'].map((pack) =>
+  large.find(({ library }) => library.pack === pack),
+);
 
 describe(`calls of the real library: ${nccl?.title}`, () => {
-  test.skipIf(!ready || !haveNccl)('are rows with their arguments and results', async () => {
-    const tracer = await buildTracer();
-    try {
-      const dir = join(tracer.dir, 'nccl');
-      mkdirSync(dir);
-      copyFileSync(nccl?.path as string, join(dir, 'libnccl.so.2'));
-      const folders = cLibraries.flatMap((library) => ('path' in library ? [dirname(library.path)] : []));
-      const program = join(dir, 'calls');
-      const source = join(PACKAGE_ROOT, 'test', 'trace', 'programs', 'libnccl.c');
-      execFileSync('gcc', [
-        ...[source, '-o', program, '-L', dir, '-l:libnccl.so.2', '-Wl,-rpath,$ORIGIN'],
-        ...['-Wl,--allow-shlib-undefined', `-Wl,-rpath,${folders.join(':')}`],
-        `-Wl,--dynamic-linker,${join(folders[0] as string, 'ld-linux-x86-64.so.2')}`,
-      ]);
-      const result = await tracer.run(['--json', '--pack', 'nccl', '--', program]);
-      expect(result).toMatchObject({ code: 0, stderr: '' });
-      const told = [...result.stdout.matchAll(/^(nccl\w+)\t(\d+)$/gm)].map(([, op, code]) => [
-        op,
-        Number(code),
-      ]);
-      const id = BigInt(/^comm_id\t(\d+)$/m.exec(result.stdout)?.[1] ?? 0);
-      const rows = await query(
-        result.capture,
-        `SELECT e.op::VARCHAR AS op, e.return_code::INTEGER AS code, e.error::VARCHAR AS error, e.bytes::INTEGER AS bytes,
+  test.skipIf(!ready || !haveNeeded || nccl?.path === undefined)(
+    'are rows with their arguments and results',
+    async () => {
+      const tracer = await buildTracer();
+      try {
+        const program = buildWith(
+          nccl?.path as string,
+          'libnccl.so.2',
+          'libnccl.c',
+          join(tracer.dir, 'nccl'),
+        );
+        const result = await tracer.run(['--json', '--pack', 'nccl', '--', program]);
+        expect(result).toMatchObject({ code: 0, stderr: '' });
+        const told = [...result.stdout.matchAll(/^(nccl\w+)\t(\d+)$/gm)].map(([, op, code]) => [
+          op,
+          Number(code),
+        ]);
+        const id = BigInt(/^comm_id\t(\d+)$/m.exec(result.stdout)?.[1] ?? 0);
+        const rows = await query(
+          result.capture,
+          `SELECT e.op::VARCHAR AS op, e.return_code::INTEGER AS code, e.error::VARCHAR AS error, e.bytes::INTEGER AS bytes,
                 e.count::INTEGER AS count, e.datatype::VARCHAR AS datatype, e.redop::VARCHAR AS redop, e.redop_code,
                 e.root, e.peer, e.comm_id, p.op::VARCHAR AS parent
          FROM nccl_events e LEFT JOIN nccl_events p ON e.parent_id = p.call_id ORDER BY e.start_time`,
-      );
-      const outermost = rows.filter(({ parent }) => parent === null);
-      expect(outermost.map(({ op, code }) => [op, code])).toEqual(told);
-      expect(told).toHaveLength(8);
-      expect(outermost[0]?.comm_id).toBe(id);
-      const inside = rows
-        .filter(({ parent }) => parent === 'ncclBcast')
-        .map(({ op, bytes }) => ({ op, bytes }));
-      expect(inside).toEqual([{ op: 'ncclBroadcast', bytes: 20 }]);
-      const invalid = { code: 4, error: 'ncclInvalidArgument', comm_id: null, parent: null };
-      const nothing = { redop: null, redop_code: null, root: null, peer: null };
-      expect(outermost.slice(3, 7)).toEqual([
+        );
+        const outermost = rows.filter(({ parent }) => parent === null);
+        expect(outermost.map(({ op, code }) => [op, code])).toEqual(told);
+        expect(told).toHaveLength(8);
+        expect(outermost[0]?.comm_id).toBe(id);
+        const inside = rows
+          .filter(({ parent }) => parent === 'ncclBcast')
+          .map(({ op, bytes }) => ({ op, bytes }));
+        expect(inside).toEqual([{ op: 'ncclBroadcast', bytes: 20 }]);
+        const invalid = { code: 4, error: 'ncclInvalidArgument', comm_id: null, parent: null };
+        const nothing = { redop: null, redop_code: null, root: null, peer: null };
+        expect(outermost.slice(3, 7)).toEqual([
+          {
+            ...{ ...invalid, ...nothing, op: 'ncclAllReduce', bytes: 48, count: 12, datatype: 'float32' },
+            ...{ redop: 'max', redop_code: 2 },
+          },
+          {
+            ...{ ...invalid, ...nothing, op: 'ncclReduce', bytes: 13, count: 13, datatype: 'int8' },
+            ...{ redop_code: 77, root: 5 },
+          },
+          { ...invalid, ...nothing, op: 'ncclBcast', bytes: 20, count: 10, datatype: 'bfloat16', root: 3 },
+          { ...invalid, ...nothing, op: 'ncclSend', bytes: null, count: 9, datatype: null, peer: 5 },
+        ]);
+      } finally {
+        tracer.remove();
+      }
+    },
+  );
+});
+
+describe(`calls of the real library: ${c10?.title}`, () => {
+  test.skipIf(!ready || !haveNeeded || c10?.path === undefined)('are rows with their arguments', async () => {
+    const tracer = await buildTracer();
+    try {
+      const program = buildWith(c10?.path as string, 'libc10.so.2.6', 'libc10.c', join(tracer.dir, 'c10'));
+      const result = await tracer.run(['--json', '--pack', 'pytorch-allocator', '--', program]);
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      const usage = { op: 'reportMemoryUsageToProfiler', status: 'entry', ptr: 0x7abc000, requested: null };
+      const gpu = { device_type: 'cuda', device: 3 };
+      expect(
+        await query(
+          result.capture,
+          `SELECT op::VARCHAR AS op, status::VARCHAR AS status, ptr::INTEGER AS ptr, delta_bytes::INTEGER AS delta,
+                  requested_bytes AS requested, allocated_bytes::INTEGER AS allocated, reserved_bytes::INTEGER AS reserved,
+                  device_type::VARCHAR AS device_type, device
+           FROM torch_alloc_events ORDER BY start_time`,
+        ),
+      ).toEqual([
+        { ...usage, ...gpu, delta: 4096, allocated: 4096, reserved: 2_097_152 },
+        { ...usage, ...gpu, delta: -4096, allocated: 0, reserved: 2_097_152 },
         {
-          ...{ ...invalid, ...nothing, op: 'ncclAllReduce', bytes: 48, count: 12, datatype: 'float32' },
-          ...{ redop: 'max', redop_code: 2 },
+          ...{ ...usage, ...gpu, op: 'reportOutOfMemoryToProfiler', ptr: null, delta: null },
+          ...{ requested: 8_589_934_592n, allocated: 70_254_592, reserved: 88_080_384 },
         },
-        {
-          ...{ ...invalid, ...nothing, op: 'ncclReduce', bytes: 13, count: 13, datatype: 'int8' },
-          ...{ redop_code: 77, root: 5 },
-        },
-        { ...invalid, ...nothing, op: 'ncclBcast', bytes: 20, count: 10, datatype: 'bfloat16', root: 3 },
-        { ...invalid, ...nothing, op: 'ncclSend', bytes: null, count: 9, datatype: null, peer: 5 },
       ]);
+      // The report about CPU memory.
+      expect(await query(result.capture, 'SELECT sum(filtered)::INTEGER AS f FROM probe_accounting')).toEqual(
+        [{ f: 1 }],
+      );
     } finally {
       tracer.remove();
     }

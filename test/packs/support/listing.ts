@@ -1,4 +1,4 @@
-import type { ColumnValue, CompiledPack, Field } from '../../../src/packs/index.js';
+import type { ColumnValue, CompiledPack, Condition, Field } from '../../../src/packs/index.js';
 
 const fieldText = ({ slot, offset, size, signed }: Field): string =>
   `${slot}[${offset}:${signed ? 'i' : 'u'}${size * 8}]`;
@@ -13,7 +13,12 @@ function columnText({ column, fields, times, scale, unless = [], enum: names }: 
   return `${column} = ${factors.join(' * ')}${condition}${names === undefined ? '' : ` as ${names}`}`;
 }
 
-/** One line per slot and column of a compiled pack: what a reviewer can compare with an ABI table. */
+function conditionText({ subject, is, values }: Condition): string {
+  const what = subject === 'duration' ? subject : 'result' in subject ? 'result' : fieldText(subject.field);
+  return `where ${what} ${is} ${values.join(', ')}`;
+}
+
+/** One line per slot, condition and column of a compiled pack: what a reviewer can compare with an ABI table. */
 export function listing({ pack, probes, arch }: CompiledPack): string {
   const lines = [
     `# ${pack.name} for ${arch}: slot = location [+offset:size@time]; column = slot[offset:type]`,
@@ -24,6 +29,7 @@ export function listing({ pack, probes, arch }: CompiledPack): string {
       const read = deref === undefined ? '' : ` +${deref.offset}:${deref.size}@${deref.at}`;
       lines.push(`  slot ${index} = ${from.kind} ${from.index}${read}`);
     }
+    for (const condition of probe.where) lines.push(`  ${conditionText(condition)}`);
     for (const column of probe.columns) lines.push(`  ${columnText(column)}`);
   }
   return `${lines.join('\n')}\n`;
