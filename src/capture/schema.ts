@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { PACKAGE_ROOT } from '../paths.js';
-
-/** Version of the capture schema this ingero writes. */
-export const SCHEMA_VERSION = 1;
+import { SCHEMA_VERSION } from './version.js';
 
 /** Where an event column's value lives: in the row, or in the table of distinct argument sets. */
 export type Storage = 'row' | 'interned';

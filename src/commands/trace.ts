@@ -98,10 +98,11 @@ export default class Trace extends BaseCommand {
     );
     let live: NodeJS.Timeout | undefined;
     try {
-      const summary = summarize(await session.run());
+      const outcome = await session.run();
+      const summary = summarize(outcome);
       display?.clear();
       for (const line of describeOutcome(summary)) this.log(line);
-      process.exitCode = exitCodeOf(summary);
+      process.exitCode = exitCodeOf(summary, outcome.commandRefused);
       return summary;
     } finally {
       clearInterval(live);

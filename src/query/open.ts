@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { SCHEMA_VERSION } from '../capture/schema.js';
+import { SCHEMA_VERSION } from '../capture/version.js';
 import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
 import { sqlFailure } from './sql-error.js';
 

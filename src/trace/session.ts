@@ -71,6 +71,7 @@ export interface TraceOutcome {
   result: RecorderResult;
   /** Exit status of the traced command; null when there was none or it was killed. */
   commandStatus: number | null;
+  commandRefused: boolean;
 }
 
 /** What the caller is told while a trace runs. */
@@ -88,6 +89,8 @@ export interface TraceObserver {
 interface End {
   reason: EndReason;
   detail: string | null;
+  /** Whether the traced command could not be started: the user's to mend, not a failure of ingero. */
+  commandRefused?: true;
 }
 
 /**
@@ -231,6 +234,7 @@ export class TraceSession {
       libraries: this.#tracer.tracedLibraries,
       result,
       commandStatus: this.#commandStatus,
+      commandRefused: end.commandRefused === true,
     };
   }
 
@@ -336,7 +340,7 @@ export class TraceSession {
       this.#recorder.send({ type: 'process', info: readProcess(this.#command.pid) });
     }
     this.#command.once('error', (error) =>
-      this.#end({ reason: 'failed', detail: `${file}: ${error.message}` }),
+      this.#end({ reason: 'failed', detail: `${file}: ${error.message}`, commandRefused: true }),
     );
     this.#command.once('exit', (code, signal) => {
       this.#commandStatus = code;

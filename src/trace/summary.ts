@@ -61,10 +61,9 @@ export function describeOutcome(summary: TraceSummary): string[] {
 }
 
 /** Exit code of a trace that has ended (docs/exit-codes.md). */
-export function exitCodeOf(summary: TraceSummary): number {
+export function exitCodeOf(summary: TraceSummary, commandRefused: boolean): number {
   if (summary.failure !== null || summary.end_reason === 'disk-full') return EXIT.output;
-  if (summary.end_reason === 'failed')
-    return summary.command_status === null ? EXIT.targetMissing : EXIT.internal;
+  if (summary.end_reason === 'failed') return commandRefused ? EXIT.targetMissing : EXIT.internal;
   if (!summary.accounting.balanced) return EXIT.accounting;
   if (summary.probes.attached === 0) return EXIT.targetMissing;
   return EXIT.ok;

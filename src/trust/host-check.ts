@@ -171,7 +171,7 @@ function privilegesCheck(facts: HostFacts): Check {
   return fail(
     'privileges',
     value,
-    `missing ${missing.join(' and ')}: loading BPF and attaching probes needs them; they are dropped once attached`,
+    `missing ${missing.join(' and ')}: loading BPF and attaching probes needs them`,
     'Run with sudo, or from a systemd unit with AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH.',
   );
 }
