@@ -10,7 +10,7 @@ import { parsePack } from './load.js';
 import type { PackProblem } from './model.js';
 import { type PreprocessedHeader, preprocessHeader } from './preprocess.js';
 import { parsePrototype, parseTypes, type TypeTable } from './prototype.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean, nearest } from './suggest.js';
 
 /** What a new pack is made of. */
 export interface SkeletonOptions {
@@ -36,11 +36,13 @@ export interface Skeleton {
 interface SkeletonCapture {
   /** `size`, or `'*out', at: return`: what stands behind `arg:`. */
   arg: string;
-  /** Column of its name, when what it holds is surely what such a column is for. */
+  /** Column of its name, when what it holds is surely what such a column is for; and the type it needs. */
   column?: string;
+  type?: string;
 }
 
 interface SkeletonProbe {
+  name: string;
   prototype: string;
   symbols: readonly string[];
   captures: SkeletonCapture[];
@@ -106,6 +108,7 @@ function describeFunction(
   const written = list.map((param) => writeParameter(param, collector));
   const text = tokensText([...words, ...stars, { kind: 'word', text: name }]);
   return {
+    name,
     prototype: `${text}(${written.length === 0 ? 'void' : written.join(', ')})`,
     symbols: header.renamed.get(name) ?? [name],
     captures: [],
@@ -158,18 +161,26 @@ function capturable(prototype: string, types: TypeTable): SkeletonCapture[] {
     if (name === undefined) return [];
     if (type.kind === 'record') return scalarMembers(type, `${name}.`);
     if (type.kind === 'pointer' && type.to.kind === 'record') {
-      return [{ arg: name, column: name }, ...scalarMembers(type.to, `${name}->`)];
+      return [{ arg: name, column: name, type: 'UBIGINT' }, ...scalarMembers(type.to, `${name}->`)];
     }
     // A column named like an out-parameter is for what it points to, if it is an out-parameter.
     if (type.kind === 'pointer' && isScalar(type.to)) {
       return [{ arg: name }, { arg: `'*${name}', at: return` }];
     }
-    return isScalar(type) ? [{ arg: name, column: name }] : [];
+    return isScalar(type) ? [{ arg: name, column: name, type: columnType(type) }] : [];
   });
 }
 
 function isScalar(type: CType): boolean {
   return type.kind === 'pointer' || (type.kind === 'int' && type.size <= 8);
+}
+
+/** The narrowest column type that holds every value. `char` has a sign on one architecture only. */
+function columnType(type: CType): string {
+  if (type.kind !== 'int') return 'UBIGINT';
+  if (type.signed === 'plain') return 'SMALLINT';
+  const name = { 1: 'TINYINT', 2: 'SMALLINT', 4: 'INTEGER', 8: 'BIGINT', 16: 'HUGEINT' }[type.size];
+  return type.signed ? name : `U${name}`;
 }
 
 function scalarMembers(record: RecordType, prefix: string): SkeletonCapture[] {
@@ -180,24 +191,50 @@ function scalarMembers(record: RecordType, prefix: string): SkeletonCapture[] {
 
 /**
  * Writes the pack with every parameter as a capture. Those that have a column of their name and fit into it count,
- * the others are comments for the author to complete.
+ * the others are comments for the author to complete. A table that is not a built-in one gets its columns from them.
  */
 function writePack(
   options: SkeletonOptions,
   collector: TypeCollector,
   probes: readonly SkeletonProbe[],
 ): string {
-  const table = options.schema.event_tables[options.table];
-  const columns = table?.columns ?? [];
   const refused = new Set<string>();
   for (;;) {
-    const { text, captures } = render(options, collector, probes, columns, refused);
+    const columns = columnsOf(options, probes, refused);
+    const { text, keys } = render(options, collector, probes, columns, refused);
     const { problems } = parsePack(text, options.name, options.schema);
     if (problems.length === 0) return text;
-    const demoted = problems.flatMap((problem) => captures.get(problem.line) ?? []);
+    const demoted = problems.flatMap((problem) => keys.get(problem.line) ?? []);
     if (demoted.length === 0) throw invalid(problems, options);
-    for (const capture of demoted) refused.add(capture);
+    for (const key of demoted) refused.add(key);
   }
+}
+
+/** Columns a capture may fill: the table's, or those the pack is to define. */
+interface SkeletonColumns {
+  columns: readonly ColumnSpec[];
+  areOwn: boolean;
+}
+
+function columnsOf(
+  { table, schema }: SkeletonOptions,
+  probes: readonly SkeletonProbe[],
+  refused: ReadonlySet<string>,
+): SkeletonColumns {
+  const known = schema.event_tables[table];
+  // A name that is nearly a table's is a slip of the hand; the pack's check says so.
+  if (known !== undefined || nearest(table, Object.keys(schema.event_tables)) !== undefined) {
+    return { columns: known?.columns ?? [], areOwn: false };
+  }
+  const columns = new Map<string, ColumnSpec>();
+  for (const { name: owner, captures } of probes) {
+    for (const { arg, column, type } of captures) {
+      if (column === undefined || type === undefined || columns.has(column)) continue;
+      if (refused.has(`column ${column}`) || refused.has(`${owner} ${arg}`)) continue;
+      columns.set(column, { name: column, type, description: `Argument ${arg} of ${owner}` });
+    }
+  }
+  return { columns: [...columns.values()], areOwn: true };
 }
 
 function invalid(problems: readonly PackProblem[], { header, table, schema }: SkeletonOptions): IngeroError {
@@ -217,14 +254,15 @@ function render(
   { name, header, soname, table }: SkeletonOptions,
   collector: TypeCollector,
   probes: readonly SkeletonProbe[],
-  columns: readonly ColumnSpec[],
+  { columns, areOwn }: SkeletonColumns,
   refused: ReadonlySet<string>,
-): { text: string; captures: Map<number, string> } {
-  const captures = new Map<number, string>();
+): { text: string; keys: Map<number, string> } {
+  /** What the author did not write and can be left out, by line. */
+  const keys = new Map<number, string>();
   const results = resultNames(probes, collector);
   const lines = [
     `# Made from ${basename(header)}. Still to do: the description, and under capture what to record.`,
-    `# Columns of ${table}: ${columns.map((column) => column.name).join(', ')}.`,
+    ...(areOwn ? [] : [`# Columns of ${table}: ${columns.map((column) => column.name).join(', ')}.`]),
     'schema: 1',
     `name: ${name}`,
     'version: 0.1.0',
@@ -233,6 +271,13 @@ function render(
     'libraries:',
     `  - soname: ${JSON.stringify(soname)}`,
     `table: ${table}`,
+  ];
+  if (areOwn && columns.length > 0) lines.push('columns:');
+  for (const column of areOwn ? columns : []) {
+    lines.push(`  - { name: ${column.name}, type: ${column.type}, description: ${column.description} }`);
+    keys.set(lines.length, `column ${column.name}`);
+  }
+  lines.push(
     ...(collector.lines.length === 0 ? [] : ['types: |', ...collector.lines.map((line) => `  ${line}`)]),
     ...(results === undefined
       ? []
@@ -243,15 +288,14 @@ function render(
           `result: ${results.name}`,
         ]),
     'probes:',
-  ];
+  );
   for (const probe of probes) {
     lines.push(`  - prototype: ${probe.prototype}`);
-    const own = /(\w+)\(/.exec(probe.prototype)?.[1];
-    if (probe.symbols.length > 1 || probe.symbols[0] !== own) {
+    if (probe.symbols.length > 1 || probe.symbols[0] !== probe.name) {
       lines.push(`    symbols: [${probe.symbols.join(', ')}]`);
     }
     const lineOf = ({ arg, column }: SkeletonCapture): { key: string; line: string; isActive: boolean } => {
-      const key = `${own} ${arg}`;
+      const key = `${probe.name} ${arg}`;
       const fits = columns.some(({ name, type }) => name === column && type !== 'NAME');
       const isActive = fits && !refused.has(key);
       return { key, isActive, line: `- { arg: ${arg}, column: ${isActive ? column : '...'} }` };
@@ -260,10 +304,10 @@ function render(
     if (list.length > 0) lines.push(`    ${list.some(({ isActive }) => isActive) ? '' : '# '}capture:`);
     for (const { key, line, isActive } of list) {
       lines.push(isActive ? `      ${line}` : `    #   ${line}`);
-      if (isActive) captures.set(lines.length, key);
+      if (isActive) keys.set(lines.length, key);
     }
   }
-  return { text: `${lines.join('\n')}\n`, captures };
+  return { text: `${lines.join('\n')}\n`, keys };
 }
 
 /** The enum all functions return, when 0 is in it and each of them returns it: it names their results. */

@@ -238,7 +238,27 @@ describe('a skeleton', () => {
     );
   });
 
-  test('a table that does not exist is refused', () => {
+  test('a table of its own has a column for every argument, but those ingero fills itself', () => {
+    const path = join(work, 'own.h');
+    writeFileSync(
+      path,
+      'int f(unsigned char size, int pid, void *p, char c);\nint g(long size, short s, int **out);\n',
+    );
+    const { yaml } = skeleton(['f', 'g'], { header: path, table: 'site_calls' });
+    const columns = yaml.match(/\{ name: \w+, type: \w+/g) ?? [];
+    expect(columns.map((column) => column.slice(8))).toEqual([
+      'size, type: UTINYINT',
+      'p, type: UBIGINT',
+      'c, type: SMALLINT',
+      's, type: SMALLINT',
+    ]);
+    // One column cannot be both; the author decides.
+    expect(yaml).toContain('#   - { arg: size, column: ... }');
+    expect(yaml).toContain('#   - { arg: pid, column: ... }');
+    expect(parsePack(yaml, 'x').problems).toEqual([]);
+  });
+
+  test('a table that is nearly a built-in one is refused', () => {
     expect(() => skeleton(['site_alloc'], { table: 'cuda_event' })).toThrow(/unknown-table/);
   });
 

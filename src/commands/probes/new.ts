@@ -48,7 +48,10 @@ export default class ProbesNew extends BaseCommand {
       multipleNonGreedy: true,
     }),
     soname: Flags.string({ description: 'Glob over library names. [default: libNAME.so*]' }),
-    table: Flags.string({ description: 'Event table for the rows.', default: 'cuda_events' }),
+    table: Flags.string({
+      description: 'Event table for the rows: a built-in one, or a new one with a column per argument.',
+      default: 'cuda_events',
+    }),
     out: Flags.string({ char: 'o', description: 'File to write. [default: standard output]' }),
   };
 
