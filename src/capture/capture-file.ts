@@ -30,12 +30,23 @@ const MAX_PARAMETERS = 2000;
 /** A capture file open for writing. */
 export class CaptureFile {
   readonly connection: DuckDBConnection;
+  /**
+   * For appenders, which work synchronously: on a connection that also runs statements asynchronously one would
+   * step into the middle of the other.
+   */
+  readonly appends: DuckDBConnection;
   readonly #instance: DuckDBInstance;
   readonly #schema: CaptureSchema;
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, schema: CaptureSchema) {
+  private constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    appends: DuckDBConnection,
+    schema: CaptureSchema,
+  ) {
     this.#instance = instance;
     this.connection = connection;
+    this.appends = appends;
     this.#schema = schema;
   }
 
@@ -47,7 +58,7 @@ export class CaptureFile {
       memory_limit: '512MB',
       checkpoint_threshold: `${Math.floor(checkpointBytes / 1024)}KiB`,
     });
-    return new CaptureFile(instance, await instance.connect(), schema);
+    return new CaptureFile(instance, await instance.connect(), await instance.connect(), schema);
   }
 
   /** Creates every table and writes them to the file at once: a WAL lost later then never takes the tables along. */
@@ -106,6 +117,7 @@ export class CaptureFile {
 
   /** Closes without a checkpoint; after a fatal error there is nothing else DuckDB will do. */
   abandon(): void {
+    this.appends.closeSync();
     this.connection.closeSync();
     this.#instance.closeSync();
   }

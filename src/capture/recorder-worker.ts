@@ -79,7 +79,7 @@ class Recorder {
     for (const plan of this.#start.events) {
       this.#tables.set(
         plan.table,
-        await EventTable.open(this.#file.connection, this.#start.schema, plan, this.#start.wallOffsetNs),
+        await EventTable.open(this.#file.appends, this.#start.schema, plan, this.#start.wallOffsetNs),
       );
     }
     this.#schedule(0);
@@ -246,11 +246,12 @@ class Recorder {
       if (this.#failed === null) {
         while (this.#drain() > 0);
         this.#flush();
-        await this.#pending;
       }
     } catch (error) {
       this.#fail(error as Error);
     }
+    // Nothing may be closed under a statement that still runs.
+    await this.#pending;
     let end: { reason: EndReason; detail: string | null } = { reason: endReason, detail: endDetail };
     try {
       await this.#settle();

@@ -228,6 +228,7 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
       const out = join(small, 'r.duckdb');
       const storm = ['--', workload.gpuScenarios, 'storm', '3000000', 'mix', '--threads', '2'];
       const result = await tracer.run(['--json', ...storm], { out });
+      if (result.code !== 5) console.error(result);
       expect(result.code).toBe(5);
       const summary = summaryOf(result);
       expect(summary).toMatchObject({ end_reason: 'disk-full', failure: null });
