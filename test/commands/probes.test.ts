@@ -345,12 +345,16 @@ describe('probes enable and disable', () => {
     ['nothing', '', 'wrong-type'],
   ])('a list that is %s is refused with its place', async (_, text, rule) => {
     writeFileSync(file(), text);
-    for (const command of [['list'], ['enable', 'one'], ['disable', 'one']]) {
-      const { exit, code, message } = await failure(...command);
-      expect([exit, code]).toEqual([8, 'bad-enabled-file']);
-      expect(message).toMatch(new RegExp(`enabled\\.yaml:\\d+:\\d+: error: .* \\[${rule}\\]`));
-    }
-    expect(readFileSync(file(), 'utf8')).toBe(text);
+    const { exit, code, message } = await failure('list');
+    expect([exit, code]).toEqual([8, 'bad-enabled-file']);
+    expect(message).toMatch(new RegExp(`enabled\\.yaml:\\d+:\\d+: error: .* \\[${rule}\\]`));
+  });
+
+  test('a list that cannot be read is not replaced', async () => {
+    writeFileSync(file(), 'enabled: [one');
+    expect(await failure('enable', 'one')).toMatchObject({ exit: 8, code: 'bad-enabled-file' });
+    expect(await failure('disable', 'one')).toMatchObject({ exit: 8, code: 'bad-enabled-file' });
+    expect(readFileSync(file(), 'utf8')).toBe('enabled: [one');
   });
 
   test('a folder in place of the list is refused', async () => {
