@@ -29,6 +29,9 @@ export function fieldsOf({ fields, unless = [], scale }: ColumnValue): readonly 
   return [...fields, ...unless, ...(scale === undefined ? [] : [scale.field])];
 }
 
+/** Nothing from here on fits into 64 bits. */
+const LIMIT = 1n << 64n;
+
 /** Slots a column's value depends on, as a bit mask. */
 export function slotMask(column: ColumnValue): number {
   return fieldsOf(column).reduce((mask, field) => mask | (1 << field.slot), 0);
@@ -58,7 +61,7 @@ export function readColumn(column: ColumnValue, words: Uint32Array, at: number):
     product *= BigInt(factor);
   }
   for (const field of column.fields) product *= readField(field, words, at);
-  return product;
+  return product >= LIMIT || product < -LIMIT / 2n ? null : product;
 }
 
 /** Running totals of one probe, for the live summary and the accounting. */

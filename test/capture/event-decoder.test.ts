@@ -53,9 +53,19 @@ test('a column is the product of its fields', () => {
       const column: ColumnValue = { column: 'bytes', fields: [field(0, 4), field(3, 4), field(5, 2)] };
       const [a, , , b, , c] = values as [bigint, bigint, bigint, bigint, bigint, bigint];
       const product = BigInt.asUintN(32, a) * BigInt.asUintN(32, b) * BigInt.asUintN(16, c);
-      expect(readColumn(column, record(values), 0)).toBe(product);
+      expect(readColumn(column, record(values), 0)).toBe(product < 1n << 64n ? product : null);
     }),
   );
+});
+
+test('a product no 64-bit column can hold is unknown, not its low bits', () => {
+  const column: ColumnValue = { column: 'bytes', fields: [field(0), field(1)] };
+  const huge = (1n << 64n) - 1n;
+  expect(readColumn(column, record([huge, 1n]), 0)).toBe(huge);
+  expect(readColumn(column, record([huge, 2n]), 0)).toBeNull();
+  const signed: ColumnValue = { column: 'n', fields: [field(0, 8, 0, true), field(1)] };
+  expect(readColumn(signed, record([-2n, 1n << 62n]), 0)).toBe(-(1n << 63n));
+  expect(readColumn(signed, record([-4n, 1n << 62n]), 0)).toBeNull();
 });
 
 test('a column is NULL when one of its slots is missing, or a condition does not hold', () => {
