@@ -48,7 +48,7 @@ export function readField(field: Field, words: Uint32Array, at: number): bigint 
 
 /**
  * Value of a column in a record: the product of its fields and factors; null when one of its slots could not be
- * read, an `unless` field is not zero, or no factor is known.
+ * read, an `unless` field is not zero, no factor is known, or the product has more than 64 bits.
  */
 export function readColumn(column: ColumnValue, words: Uint32Array, at: number): bigint | null {
   const missing = (words[at + CALL.missing] as number) & 0xffff;
