@@ -109,9 +109,16 @@ export class CaptureFile {
     return counts;
   }
 
-  /** Writes the WAL into the file, removes it and closes. */
+  /**
+   * Writes the WAL into the file, removes it and closes. Where a full disk has no room for that, the WAL stays
+   * beside the file and is part of it: everything in it is committed.
+   */
   async close(): Promise<void> {
-    await this.connection.run('CHECKPOINT');
+    try {
+      await this.connection.run('CHECKPOINT');
+    } catch (error) {
+      if (!isDiskFull(error as Error)) throw error;
+    }
     this.abandon();
   }
 
@@ -121,6 +128,11 @@ export class CaptureFile {
     this.connection.closeSync();
     this.#instance.closeSync();
   }
+}
+
+/** Whether DuckDB failed because there is no space left. */
+export function isDiskFull(error: Error): boolean {
+  return /No space left|ENOSPC|disk.*full/i.test(error.message);
 }
 
 function placeholder(column: ColumnSpec): string {

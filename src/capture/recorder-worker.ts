@@ -9,7 +9,7 @@ import { type ProcessInfo, readProcess } from '../discovery/processes.js';
 import type { Counters } from '../loader/layout.js';
 import { RECORD_CALL, THREAD } from '../ring/record.js';
 import { RingReader } from '../ring/ring-reader.js';
-import { CaptureFile, type Row } from './capture-file.js';
+import { CaptureFile, isDiskFull, type Row } from './capture-file.js';
 import { wallClockNs } from './clock.js';
 import type { ProbeDecoding } from './event-decoder.js';
 import { EventTable } from './event-table.js';
@@ -228,7 +228,7 @@ class Recorder {
   #fail(error: Error): void {
     if (this.#failed !== null) return;
     this.#isBroken = !(error instanceof DiskFull);
-    const full = !this.#isBroken || /No space left|ENOSPC|disk.*full/i.test(error.message);
+    const full = !this.#isBroken || isDiskFull(error);
     this.#failed = { reason: full ? 'disk-full' : 'failed', detail: error.message };
     send({ type: 'stopped', ...this.#failed });
   }

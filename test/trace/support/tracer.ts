@@ -96,7 +96,8 @@ export async function buildTracer(): Promise<Tracer> {
     ] as [string, ...string[]];
     const child = spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...options.env },
+      // Which packs this host has enabled is no business of the tests.
+      env: { ...process.env, INGERO_CONFIG_DIR: dir, ...options.env },
     });
     running.add(child);
     let stdout = '';
