@@ -190,7 +190,8 @@ function inOrder(problems: readonly PackProblem[]): PackProblem[] {
   return [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
-function badPack(problems: readonly PackProblem[]): IngeroError {
+/** The error `bad-pack` (exit code 8) whose message lists every problem. */
+export function badPack(problems: readonly PackProblem[]): IngeroError {
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   const files = [...new Set(problems.map((problem) => problem.path))].join(', ');
   return new IngeroError(`${count} in ${files}\n\n${formatProblems(problems)}`, {
@@ -200,30 +201,34 @@ function badPack(problems: readonly PackProblem[]): IngeroError {
   });
 }
 
-/** Reads a file that may be anything. */
-function readPack(path: string): ParsedPack {
+/**
+ * Reads one file that may be anything. Never throws for what is in it: an unreadable file, one that is no text, and a
+ * wrong pack all give problems.
+ */
+export function readPackFile(path: string): ParsedPack {
   const refuse = (rule: string, message: string): ParsedPack => ({
     problems: [makeProblem(rule, message, path, 1, 1, '')],
   });
+  let text: string;
   try {
     const stat = statSync(path);
     if (!stat.isFile()) return refuse('unreadable', 'not a regular file');
     if (stat.size > MAX_PACK_BYTES) {
       return refuse('too-large', `the file has ${stat.size} bytes; a pack has at most ${MAX_PACK_BYTES}`);
     }
-    const bytes = readFileSync(path);
-    return parsePack(new TextDecoder('utf-8', { fatal: true }).decode(bytes), path);
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     if (error instanceof TypeError) return refuse('not-text', 'the file is not UTF-8 text');
     return refuse('unreadable', (error as Error).message);
   }
+  return parsePack(text, path);
 }
 
 /**
  * Reads one pack file. Throws IngeroError `bad-pack` (exit code 8) whose message lists every problem.
  */
 export function loadPackFile(path: string): Pack {
-  const { pack, problems } = readPack(path);
+  const { pack, problems } = readPackFile(path);
   if (pack === undefined) throw badPack(problems);
   return pack;
 }
@@ -243,7 +248,7 @@ export function loadBuiltinPacks(dir: string = join(PACKAGE_ROOT, 'probes')): Pa
   const results = files
     .filter((file) => file.endsWith('.yaml'))
     .sort()
-    .map((file) => readPack(join(dir, file)));
+    .map((file) => readPackFile(join(dir, file)));
   const problems = results.flatMap((result) => result.problems);
   const packs = results.flatMap((result) => result.pack ?? []);
   for (const [index, pack] of packs.entries()) {

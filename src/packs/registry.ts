@@ -3,9 +3,8 @@ import { basename, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { makeProblem } from './document.js';
 import { type EnabledPacks, readEnabled } from './enabled.js';
-import { formatProblems } from './format.js';
-import { MAX_PACK_BYTES, type ParsedPack, parsePack } from './load.js';
-import type { Pack, PackProblem } from './model.js';
+import { badPack, MAX_PACK_BYTES, type ParsedPack, readPackFile } from './load.js';
+import type { Pack } from './model.js';
 import { type ConfigDirs, configDirs, currentHost, type PackPlace, packPlaces } from './places.js';
 import { nearest } from './suggest.js';
 
@@ -22,37 +21,6 @@ export interface PlaceReport extends PackPlace {
   /** Why its packs are not there; null when it was read or does not exist. */
   problem: string | null;
   exists: boolean;
-}
-
-/** Reads a pack file of any kind. Never throws; what is wrong with it is in `problems`. */
-export function readPackFile(path: string): ParsedPack {
-  const refuse = (rule: string, message: string): ParsedPack => ({
-    problems: [makeProblem(rule, message, path, 1, 1, '')],
-  });
-  let text: string;
-  try {
-    const stat = statSync(path);
-    if (!stat.isFile()) return refuse('unreadable', 'not a regular file');
-    if (stat.size > MAX_PACK_BYTES) {
-      return refuse('too-large', `the file has ${stat.size} bytes; a pack has at most ${MAX_PACK_BYTES}`);
-    }
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof TypeError) return refuse('not-text', 'the file is not UTF-8 text');
-    return refuse('unreadable', (error as Error).message);
-  }
-  return parsePack(text, path);
-}
-
-/** The error for a pack that cannot be used, with all its problems. */
-export function badPack(problems: readonly PackProblem[]): IngeroError {
-  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  const files = [...new Set(problems.map((problem) => problem.path))].join(', ');
-  return new IngeroError(`${count} in ${files}\n\n${formatProblems(problems)}`, {
-    code: 'bad-pack',
-    exitCode: EXIT.badPack,
-    next: 'docs/probe-packs.md describes packs and every rule.',
-  });
 }
 
 /** All packs this user has, by name, and which of them are enabled. */

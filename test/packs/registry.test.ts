@@ -12,8 +12,9 @@ import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readEnabled, writeEnabled } from '../../src/packs/enabled.js';
 import { disablePacks, enablePacks } from '../../src/packs/enabling.js';
+import { readPackFile } from '../../src/packs/load.js';
 import { type ConfigDirs, configDirs, packPlaces } from '../../src/packs/places.js';
-import { PackRegistry, readPackFile } from '../../src/packs/registry.js';
+import { PackRegistry } from '../../src/packs/registry.js';
 
 const work = mkdtempSync(join(tmpdir(), 'ingero-registry-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));

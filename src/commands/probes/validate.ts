@@ -2,8 +2,8 @@ import { Args } from '@oclif/core';
 import { BaseCommand } from '../../base-command.js';
 import { EXIT } from '../../errors.js';
 import { formatProblems } from '../../packs/format.js';
+import { readPackFile } from '../../packs/load.js';
 import type { PackProblem } from '../../packs/model.js';
-import { readPackFile } from '../../packs/registry.js';
 
 interface FileVerdict {
   path: string;
