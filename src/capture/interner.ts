@@ -1,27 +1,34 @@
-/** Words the arena may hold before the table starts afresh (16 Mi words, 64 MiB). */
-const MAX_ARENA_WORDS = 1 << 24;
-const FIRST_SLOTS = 1 << 12;
-const MULTIPLIER = 0x9e3779b1;
+import { randomBytes } from 'node:crypto';
+
+/** Entries before the table starts afresh (with its free half: 32 MiB). */
+const MAX_ENTRIES = 1 << 20;
+const FIRST_ENTRIES = 1 << 12;
+/** Words of an entry: two hashes, the tag, the number + 1 (0: free). */
+const ENTRY = 4;
 
 /**
- * Numbers distinct sequences of 32-bit words: equal sequences get the same number. When its memory is full
- * it forgets and starts a new generation; a sequence seen again then gets a second number, which costs space
- * in the capture and nothing else.
+ * Numbers distinct sequences of 32-bit words: equal sequences get the same number. When the table is full it
+ * forgets and starts a new generation; a sequence seen again then gets a second number, which costs space in the
+ * capture and nothing else.
  *
- * A sequence is a tag and the words at given places of a record; they are never copied unless they are new.
+ * A sequence is a tag and the words at given places of a record. It is known by its tag and 64 bits of hash, seeded
+ * per table: two different sequences of one tag are taken for each other with a probability of about 2^-64, less than
+ * 1 in 30 million for a whole table of a million (docs/decisions.md, "interned arguments").
  */
 export class Interner {
-  readonly #maxArena: number;
+  readonly #maxEntries: number;
+  readonly #seedA: number;
+  readonly #seedB: number;
   #next = 0;
   #count = 0;
-  /** Open addressing: hash and arena offset of each entry; offset 0 means free. */
-  #slots = new Int32Array(2 * FIRST_SLOTS);
-  /** Entries: number, tag, then the words. Offset 0 is unused. */
-  #arena = new Uint32Array(1 << 14);
-  #used = 1;
+  /** Open addressing, at most half full. */
+  #table = new Int32Array(ENTRY * 2 * FIRST_ENTRIES);
 
-  constructor(maxArenaWords: number = MAX_ARENA_WORDS) {
-    this.#maxArena = maxArenaWords;
+  constructor(maxEntries: number = MAX_ENTRIES) {
+    this.#maxEntries = maxEntries;
+    const seed = randomBytes(8);
+    this.#seedA = seed.readInt32LE(0);
+    this.#seedB = seed.readInt32LE(4);
   }
 
   /**
@@ -29,86 +36,52 @@ export class Interner {
    * Equal tags must come with equal `places`.
    */
   intern(tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
-    const hash = hashOf(tag, words, at, places);
-    const slots = this.#slots;
-    const mask = slots.length - 2;
-    let slot = (hash << 1) & mask;
+    // Two multiply-rotate hashes (as in FxHash) of all words, each finished by an avalanche.
+    let a = this.#seedA;
+    let b = this.#seedB;
+    for (let i = 0; i < places.length; i++) {
+      const word = words[at + (places[i] as number)] as number;
+      a = Math.imul(((a << 5) | (a >>> 27)) ^ word, 0x9e3779b1);
+      b = Math.imul(((b << 9) | (b >>> 23)) ^ word, 0x85ebca6b);
+    }
+    a = Math.imul(a ^ (a >>> 16), 0xc2b2ae35);
+    a ^= a >>> 15;
+    b = Math.imul(b ^ (b >>> 16), 0x27d4eb2f);
+    b ^= b >>> 15;
+    const table = this.#table;
+    const mask = table.length - 1;
+    const signed = tag | 0;
+    let slot = Math.imul(a ^ signed, ENTRY) & mask;
     for (;;) {
-      const entry = slots[slot + 1] as number;
-      if (entry === 0) break;
-      if (slots[slot] === hash && this.#matches(entry, tag, words, at, places)) {
-        return this.#arena[entry] as number;
-      }
-      slot = (slot + 2) & mask;
+      const number = table[slot + 3] as number;
+      if (number === 0) return -1 - this.#insert(a, b, signed);
+      if (table[slot] === a && table[slot + 1] === b && table[slot + 2] === signed) return number - 1;
+      slot = (slot + ENTRY) & mask;
     }
-    return -1 - this.#insert(hash, tag, words, at, places);
   }
 
-  #matches(entry: number, tag: number, words: Uint32Array, at: number, places: Uint8Array): boolean {
-    const arena = this.#arena;
-    if (arena[entry + 1] !== tag) return false;
-    for (let i = 0; i < places.length; i++) {
-      if (arena[entry + 2 + i] !== words[at + (places[i] as number)]) return false;
-    }
-    return true;
-  }
-
-  #insert(hash: number, tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
-    const need = this.#used + 2 + places.length;
-    if (need > this.#maxArena) {
-      this.#slots = new Int32Array(2 * FIRST_SLOTS);
-      this.#used = 1;
+  #insert(a: number, b: number, tag: number): number {
+    if (this.#count === this.#maxEntries) {
+      this.#table = new Int32Array(ENTRY * 2 * FIRST_ENTRIES);
       this.#count = 0;
-    } else if (need > this.#arena.length) {
-      const larger = new Uint32Array(Math.min(this.#maxArena, this.#arena.length * 2));
-      larger.set(this.#arena);
-      this.#arena = larger;
+    } else if (this.#count * ENTRY * 2 >= this.#table.length) {
+      const old = this.#table;
+      this.#table = new Int32Array(old.length * 2);
+      for (let from = 0; from < old.length; from += ENTRY) {
+        if (old[from + 3] !== 0) place(this.#table, old.subarray(from, from + ENTRY));
+      }
     }
-    const entry = this.#used;
-    const id = this.#next++;
-    this.#arena[entry] = id;
-    this.#arena[entry + 1] = tag;
-    for (let i = 0; i < places.length; i++) {
-      this.#arena[entry + 2 + i] = words[at + (places[i] as number)] as number;
-    }
-    this.#used += 2 + places.length;
-    place(this.#slots, hash, entry);
+    const number = this.#next++;
+    place(this.#table, Int32Array.of(a, b, tag, number + 1));
     this.#count++;
-    if (this.#count * 4 > this.#slots.length) this.#grow();
-    return id;
-  }
-
-  #grow(): void {
-    const old = this.#slots;
-    this.#slots = new Int32Array(old.length * 2);
-    for (let from = 0; from < old.length; from += 2) {
-      if (old[from + 1] !== 0) place(this.#slots, old[from] as number, old[from + 1] as number);
-    }
+    return number;
   }
 }
 
 /** Puts an entry into the first free slot of its probe sequence. */
-function place(slots: Int32Array, hash: number, entry: number): void {
-  const mask = slots.length - 2;
-  let slot = (hash << 1) & mask;
-  while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
-  slots[slot] = hash;
-  slots[slot + 1] = entry;
-}
-
-/** Two multiply-rotate lanes (as in FxHash), so that one multiplication need not wait for the last. */
-function hashOf(tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
-  let a = tag | 0;
-  let b = places.length;
-  const even = places.length & ~1;
-  for (let i = 0; i < even; i += 2) {
-    a = Math.imul(((a << 5) | (a >>> 27)) ^ (words[at + (places[i] as number)] as number), MULTIPLIER);
-    b = Math.imul(((b << 5) | (b >>> 27)) ^ (words[at + (places[i + 1] as number)] as number), MULTIPLIER);
-  }
-  if (even < places.length) {
-    a = Math.imul(((a << 5) | (a >>> 27)) ^ (words[at + (places[even] as number)] as number), MULTIPLIER);
-  }
-  a ^= Math.imul(b ^ (b >>> 15), MULTIPLIER);
-  a = Math.imul(a ^ (a >>> 16), MULTIPLIER);
-  return a ^ (a >>> 15);
+function place(table: Int32Array, entry: Int32Array): void {
+  const mask = table.length - 1;
+  let slot = Math.imul((entry[0] as number) ^ (entry[2] as number), ENTRY) & mask;
+  while (table[slot + 3] !== 0) slot = (slot + ENTRY) & mask;
+  table.set(entry, slot);
 }

@@ -25,9 +25,9 @@ import type {
 import { SpaceReserve } from './space-reserve.js';
 
 /** Rows are committed at least this often; a cut-off recorder loses no more than this. */
-const FLUSH_INTERVAL_MS = 400;
+const FLUSH_INTERVAL_MS = 600;
 /** Poll interval of the rings: at once while they are busy, slower and slower while they are idle. */
-const MAX_POLL_MS = 40;
+const MAX_POLL_MS = 100;
 /** Bytes consumed from a ring before its space goes back to the kernel. */
 const DRAIN_BYTES = 1 << 20;
 /** WAL size at which DuckDB checkpoints. */
@@ -49,7 +49,8 @@ class Recorder {
   #lastFlush = performance.now();
   #dirty = false;
   #pollMs = 1;
-  #timer: NodeJS.Timeout | undefined;
+  /** Set when the tracer has asked for the end; the rings are then drained there. */
+  #isFinishing = false;
   /** The one catalog write in progress; SQL statements on a connection run one after the other. */
   #pending: Promise<void> = Promise.resolve();
   #failed: { reason: EndReason; detail: string } | null = null;
@@ -125,11 +126,12 @@ class Recorder {
   }
 
   #schedule(ms: number): void {
-    this.#timer = setTimeout(() => this.#tick(), ms);
+    if (ms === 0) setImmediate(() => this.#tick());
+    else setTimeout(() => this.#tick(), ms);
   }
 
   #tick(): void {
-    if (this.#failed !== null) return;
+    if (this.#failed !== null || this.#isFinishing) return;
     try {
       const consumed = this.#drain();
       this.#pollMs =
@@ -238,7 +240,7 @@ class Recorder {
     endDetail: string | null,
     counters: readonly (readonly [number, Counters])[],
   ): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#isFinishing = true;
     const read = new Map<number, number>();
     let failure: string | null = null;
     let accounting: ProbeAccounting[] = [];
