@@ -70,7 +70,8 @@ struct frame {
 
 struct thread {
 	u32 depth;
-	u32 reserved;
+	/* Calls rejected at entry that have not returned: their returns find no frame. */
+	u32 rejected;
 	/* Argument registers and stack words of the call being entered. */
 	u64 sources[MAX_SOURCES];
 	struct frame frames[MAX_DEPTH];
@@ -356,17 +357,6 @@ int on_entry(struct pt_regs *ctx)
 		return 0;
 	}
 	struct frame *frame = &thread->frames[depth & (MAX_DEPTH - 1)];
-	u64 now = bpf_ktime_get_ns();
-	frame->start_ns = now;
-	frame->sp = sp;
-	frame->ip = REG_IP(ctx);
-	frame->probe = id;
-	frame->slot_count = probe->slot_count;
-	frame->at_return = probe->at_return;
-	frame->return_bits = probe->return_bits;
-	/* Unique: programs do not migrate, and no CPU enters two calls in the same nanosecond. */
-	frame->call_id = (now - settings.epoch_ns) << settings.cpu_bits | bpf_get_smp_processor_id();
-
 	u64 *sources = thread->sources;
 	LOAD_ARGUMENTS(sources, ctx);
 	u16 missing = 0;
@@ -391,7 +381,6 @@ int on_entry(struct pt_regs *ctx)
 		}
 		frame->slots[i] = value;
 	}
-	frame->missing = missing;
 
 	for (u32 i = 0; i < MAX_CONDITIONS; i++) {
 		if (i >= probe->entry_conditions)
@@ -403,9 +392,23 @@ int on_entry(struct pt_regs *ctx)
 		/* A value that cannot be read fulfils no condition. */
 		if (missing >> subject & 1 || !holds(condition, frame->slots[subject])) {
 			count(&c->filtered);
+			if (!(probe->flags & PROBE_ENTRY_ONLY))
+				thread->rejected++;
 			return 0;
 		}
 	}
+
+	u64 now = bpf_ktime_get_ns();
+	frame->start_ns = now;
+	frame->sp = sp;
+	frame->ip = REG_IP(ctx);
+	frame->probe = id;
+	frame->slot_count = probe->slot_count;
+	frame->at_return = probe->at_return;
+	frame->return_bits = probe->return_bits;
+	/* Unique: programs do not migrate, and no CPU enters two calls in the same nanosecond. */
+	frame->call_id = (now - settings.epoch_ns) << settings.cpu_bits | bpf_get_smp_processor_id();
+	frame->missing = missing;
 
 	if (probe->flags & PROBE_ENTRY_ONLY) {
 		u64 parent_id = depth ? thread->frames[(depth - 1) & (MAX_DEPTH - 1)].call_id : 0;
@@ -468,14 +471,21 @@ static __noinline int is_wanted(struct frame *frame, u64 value, u64 duration)
 	return 1;
 }
 
-/* Calls a condition rejected at entry return without a frame, which is as it should be. */
 static __noinline int count_orphan(struct pt_regs *ctx)
 {
 	u32 id = bpf_get_attach_cookie(ctx);
 	struct counters *c = bpf_map_lookup_elem(&counters, &id);
-	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
-	if (c && probe && !probe->entry_conditions)
+	if (c)
 		count(&c->orphan_returns);
+	return 0;
+}
+
+/* A return without a frame is that of a rejected call, or of one entered before its entry probe was attached. */
+static __always_inline int no_frame(struct thread *thread, struct pt_regs *ctx)
+{
+	if (!thread->rejected)
+		return count_orphan(ctx);
+	thread->rejected--;
 	return 0;
 }
 
@@ -495,18 +505,18 @@ int on_return(struct pt_regs *ctx)
 	u64 sp = REG_SP(ctx) - RETURN_POPS;
 	u32 depth = thread->depth;
 	if (depth == 0 || depth > MAX_DEPTH)
-		return count_orphan(ctx);
+		return no_frame(thread, ctx);
 	struct frame *frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
 	if (frame->sp != sp) {
 		drop_unwound(thread, pid_tgid, sp);
 		depth = thread->depth;
 		if (depth == 0 || depth > MAX_DEPTH)
-			return count_orphan(ctx);
+			return no_frame(thread, ctx);
 		frame = &thread->frames[(depth - 1) & (MAX_DEPTH - 1)];
 		if (frame->sp != sp) {
 			/* Below the deepest call tracked: one that was counted as too deep. */
 			int too_deep = depth == MAX_DEPTH && frame->sp - sp <= STACK_SPAN;
-			return too_deep ? 0 : count_orphan(ctx);
+			return too_deep ? 0 : no_frame(thread, ctx);
 		}
 	}
 	u64 value = REG_RESULT(ctx);
