@@ -7,7 +7,7 @@ import {
   listValue,
   VARCHAR,
 } from '@duckdb/node-api';
-import { type EventTablePlan, ident, planDdl } from './ddl.js';
+import { type EventTablePlan, ident, planDdl, STORE } from './ddl.js';
 import type { CaptureSchema, ColumnSpec } from './schema.js';
 
 /** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
@@ -97,12 +97,13 @@ export class CaptureFile {
     await this.connection.run(sql, values.map(toDuckDb), types as DuckDBType[]);
   }
 
-  /** Rows in the file per probe id, over all event tables. */
+  /** Rows in the file per probe id, over all event tables. Counts argument sets first: no join of all rows. */
   async rowsPerProbe(tables: readonly string[]): Promise<Map<number, number>> {
     const counts = new Map<number, number>();
     for (const table of tables) {
       const result = await this.connection.runAndReadAll(
-        `SELECT probe_id, count(*) FROM ${ident(table)} GROUP BY probe_id`,
+        `SELECT probe_id, sum(n)::BIGINT FROM (SELECT args_id, count(*) AS n FROM ${STORE}.${ident(table)} GROUP BY args_id)
+         JOIN ${STORE}.${ident(`${table}_args`)} USING (args_id) GROUP BY probe_id`,
       );
       for (const [probeId, count] of result.getRows()) counts.set(Number(probeId), Number(count));
     }

@@ -55,7 +55,7 @@ export default class Trace extends BaseCommand {
     comm: Flags.string({ description: 'Record processes with this command name (/proc/PID/comm).' }),
     'ring-size': Flags.integer({
       description: 'Kernel ring buffers together, MiB.',
-      default: 64,
+      default: 128,
       min: 1,
       max: 4096,
     }),

@@ -34,7 +34,7 @@ export async function benchIngest(
   const libbpf = loadLibbpf();
   const object = BpfObject.load(libbpf, {
     filter: { filterByProcess: false, followChildren: false, comm: '' },
-    ringBytes: 64 << 20,
+    ringBytes: 128 << 20,
   });
   const packs = loadBuiltinPacks()
     .filter((pack) => pack.name === 'cuda-runtime')
