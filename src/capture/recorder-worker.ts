@@ -27,7 +27,7 @@ import { SpaceReserve } from './space-reserve.js';
 /** Rows are committed at least this often; a cut-off recorder loses no more than this. */
 const FLUSH_INTERVAL_MS = 600;
 /** Poll interval of the rings: at once while they are busy, slower and slower while they are idle. */
-const MAX_POLL_MS = 100;
+const MAX_POLL_MS = 150;
 /** Bytes consumed from a ring before its space goes back to the kernel. */
 const DRAIN_BYTES = 1 << 20;
 /** WAL size at which DuckDB checkpoints. */

@@ -36,8 +36,8 @@ const RESCAN_PIDS_MS = 200;
 const RESCAN_EARLY_MS = 20;
 const EARLY_MS = 2000;
 /** Part of a core that looking may take: where there are many processes it is done less often. */
-const RESCAN_SHARE = 0.005;
-const ALIVE_CHECK_MS = 100;
+const RESCAN_SHARE = 0.002;
+const ALIVE_CHECK_MS = 250;
 const ANCHOR_MS = 10_000;
 
 export interface TraceOptions {
