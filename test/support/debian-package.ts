@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
@@ -46,6 +46,23 @@ export function fetchLibrary(library: DebianLibrary): Fetched {
     : { path: join(found.parentPath, found.name) };
 }
 
+/** The Debian mirror this machine uses, from its own apt sources (sources.list(5), both formats). */
+function debianMirror(): string {
+  const parts = '/etc/apt/sources.list.d';
+  const files = [
+    '/etc/apt/sources.list',
+    ...(existsSync(parts) ? readdirSync(parts).map((name) => join(parts, name)) : []),
+  ];
+  const lines = files
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n'));
+  for (const line of lines) {
+    const uri = /^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(\S+\/debian)\/?(?:\s|$)/.exec(line)?.[1];
+    if (uri !== undefined) return uri;
+  }
+  throw new Error('apt here has no Debian mirror');
+}
+
 function download({ suite, component, package: name }: DebianLibrary, dir: string): void {
   for (const folder of ['lists/partial', 'cache/archives/partial', 'root']) {
     mkdirSync(join(dir, folder), { recursive: true });
@@ -54,7 +71,7 @@ function download({ suite, component, package: name }: DebianLibrary, dir: strin
   writeFileSync(
     sources,
     `Types: deb
-URIs: http://deb.debian.org/debian
+URIs: ${debianMirror()}
 Suites: ${suite}
 Components: ${component}
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
