@@ -7,8 +7,9 @@ import {
   listValue,
   VARCHAR,
 } from '@duckdb/node-api';
-import { type EventTablePlan, ident, planDdl, STORE } from './ddl.js';
+import { type EventTablePlan, planDdl, STORE } from './ddl.js';
 import type { CaptureSchema, ColumnSpec } from './schema.js';
+import { ident } from './sql-text.js';
 
 /** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
 export type CellValue = string | number | bigint | boolean | null | readonly string[];

@@ -1,4 +1,5 @@
 import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
+import { ident, literal } from './sql-text.js';
 
 /** An event table of one run and the names its NAME columns can hold, in ENUM order. */
 export interface EventTablePlan {
@@ -8,10 +9,6 @@ export interface EventTablePlan {
 
 /** Schema (namespace) of the tables behind the event views. */
 export const STORE = 'store';
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-/** A name as a quoted SQL identifier. */
-export const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** A name column without any possible value still needs a valid ENUM; this one is never stored. */
 const enumOf = (values: readonly string[]): string =>

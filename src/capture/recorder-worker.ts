@@ -241,7 +241,6 @@ class Recorder {
     counters: readonly (readonly [number, Counters])[],
   ): Promise<void> {
     this.#isFinishing = true;
-    const read = new Map<number, number>();
     let failure: string | null = null;
     let accounting: ProbeAccounting[] = [];
     try {
@@ -259,16 +258,11 @@ class Recorder {
       await this.#settle();
       end = this.#failed ?? end;
       const inFile = await this.#file.rowsPerProbe([...this.#tables.keys()]);
-      for (const [probeId] of counters)
-        read.set(probeId, this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0);
-      const rows = counters.map(([probeId, counts]) =>
-        accountingRow(
-          probeId,
-          counts,
-          inFile.get(probeId) ?? 0,
-          this.#lostUnwritten(counts, read.get(probeId) ?? 0, inFile.get(probeId) ?? 0),
-        ),
-      );
+      const rows = counters.map(([probeId, counts]) => {
+        const written = inFile.get(probeId) ?? 0;
+        const read = this.#tableOfProbe[probeId]?.totals(probeId)?.rows ?? 0;
+        return accountingRow(probeId, counts, written, this.#lostUnwritten(counts, read, written));
+      });
       accounting = rows.map(toAccounting);
       await this.#file.insert('probe_accounting', rows);
       await this.#file.updateCapture({

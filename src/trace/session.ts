@@ -11,6 +11,7 @@ import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
 import {
   findLibraries,
   findProgram,
+  HOST_ARCH,
   type LibraryFile,
   readProcess,
   rescanProcesses,
@@ -21,7 +22,7 @@ import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
-import { type Arch, type CompiledPack, compilePack, type Pack } from '../packs/index.js';
+import { type CompiledPack, compilePack, type Pack } from '../packs/index.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
@@ -124,7 +125,7 @@ export class TraceSession {
     this.#options = options;
     this.#observer = observer;
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
-    this.#packs = options.packs.map((pack) => compilePack(pack, process.arch as Arch));
+    this.#packs = options.packs.map((pack) => compilePack(pack, HOST_ARCH));
     this.#sonames = [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))];
     this.#embeddedSymbols = this.#packs
       .filter(({ pack }) => isEmbeddable(pack))

@@ -1,11 +1,9 @@
 import { chmodSync, closeSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, DuckDBTypeId } from '@duckdb/node-api';
+import { ident, literal } from '../../capture/sql-text.js';
 import type { QueryResult } from '../execute.js';
 import { createOutput, outputFailure } from '../sink.js';
-
-const ident = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** Memory of the instance that collects rows; what does not fit goes to a temporary file beside the output. */
 const MEMORY_LIMIT = '256MB';
