@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBuiltinPacks } from '../../src/packs/load.js';
-import { buildStub, readTold } from '../support/stub-library.js';
+import { buildStub, readTold } from '../../src/stub/library.js';
 import { query, type Row } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type Tracer } from './support/tracer.js';

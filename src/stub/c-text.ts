@@ -1,4 +1,4 @@
-import { type CType, isComplete, type RecordType } from '../../src/packs/ctype.js';
+import { type CType, isComplete, type RecordType } from '../packs/ctype.js';
 
 /** Writes C types down again, without the names a pack gives them: what is left is what an ABI sees. */
 export class CText {

@@ -6,11 +6,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { compilePack } from '../../src/packs/compile.js';
-import type { Arch, CaptureSpec, CompiledProbe, Pack, ProbeSpec } from '../../src/packs/model.js';
-import { type Param, type Prototype, parsePrototype, parseTypes } from '../../src/packs/prototype.js';
+import { compilePack } from '../packs/compile.js';
+import type { Arch, CaptureSpec, CompiledProbe, Pack, ProbeSpec } from '../packs/model.js';
+import { type Param, type Prototype, parsePrototype, parseTypes } from '../packs/prototype.js';
 import { CText } from './c-text.js';
-import { chooseValues, holds, type Leaf, violation } from './stub-values.js';
+import { chooseValues, holds, type Leaf, violation } from './values.js';
 
 /** Elements behind every pointer that is followed. */
 const ELEMENTS = 16;

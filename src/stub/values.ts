@@ -1,4 +1,4 @@
-import type { CompiledProbe, ConditionSpec, Field, Pack, ProbeSpec } from '../../src/packs/model.js';
+import type { CompiledProbe, ConditionSpec, Field, Pack, ProbeSpec } from '../packs/model.js';
 
 /** A path of a probe, the number to pass there, and how a compiler is to print it. */
 export interface Leaf {
