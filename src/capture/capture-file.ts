@@ -103,8 +103,8 @@ export class CaptureFile {
     const counts = new Map<number, number>();
     for (const table of tables) {
       const result = await this.connection.runAndReadAll(
-        `SELECT probe_id, sum(n)::BIGINT FROM (SELECT args_id, count(*) AS n FROM ${STORE}.${ident(table)} GROUP BY args_id)
-         JOIN ${STORE}.${ident(`${table}_args`)} USING (args_id) GROUP BY probe_id`,
+        `SELECT a.probe_id, sum(counts.n)::BIGINT FROM (SELECT args_id, count(*) AS n FROM ${STORE}.${ident(table)} GROUP BY args_id) counts
+         JOIN ${STORE}.${ident(`${table}_args`)} a USING (args_id) GROUP BY a.probe_id`,
       );
       for (const [probeId, count] of result.getRows()) counts.set(Number(probeId), Number(count));
     }

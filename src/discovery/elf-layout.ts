@@ -41,6 +41,7 @@ export const SHT_SYMTAB = 2;
 export const SHT_NOTE = 7;
 export const SHT_NOBITS = 8;
 export const SHT_DYNSYM = 11;
+export const SHT_GNU_VERDEF = 0x6ffffffd;
 export const SHT_GNU_VERSYM = 0x6fffffff;
 
 const EHDR_SIZE = 64;

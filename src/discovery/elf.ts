@@ -17,6 +17,7 @@ import {
 import { readBuildId } from './elf-notes.js';
 import { tablesFromDynamic } from './elf-sstrip.js';
 import { findEntries, type SymbolEntry, type SymbolTable } from './elf-symbols.js';
+import { readVersionDefinitions } from './elf-verdef.js';
 
 /** A function in an ELF file. */
 export interface ElfSymbol {
@@ -117,6 +118,11 @@ export class ElfFile {
   /** DT_RUNPATH directories as written. */
   get runpath(): readonly string[] {
     return this.dynamic()?.runpath ?? [];
+  }
+
+  /** Symbol versions the file defines (`GLIBC_2.34`), in its order. */
+  versionDefinitions(): string[] {
+    return readVersionDefinitions(this.source, this.layout);
   }
 
   /** Path of the dynamic loader the file asks for (PT_INTERP); null in libraries and static executables. */

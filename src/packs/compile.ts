@@ -12,7 +12,6 @@ import {
   MAX_SLOTS,
   type Pack,
   type ProbeSpec,
-  type SizeTable,
   type Slot,
 } from './model.js';
 import { type Prototype, parsePrototype, parseTypes, type TypeTable } from './prototype.js';
@@ -25,9 +24,7 @@ import { compileWhere, resolveWhere } from './where.js';
  */
 export function compilePack(pack: Pack, arch: Arch): CompiledPack {
   const { types, issues: typeIssues } = parseTypes(pack.types);
-  const results = pack.probes.map((probe, index) =>
-    compileProbe(pack.name, probe, index, types, arch, pack.sizes),
-  );
+  const results = pack.probes.map((probe, index) => compileProbe(pack.name, probe, index, types, arch, pack));
   const messages = [...typeIssues, ...results.flatMap((result) => result.issues)].map(
     (issue) => `${issue.rule}: ${issue.message}`,
   );
@@ -50,7 +47,7 @@ export function compileProbe(
   index: number,
   types: TypeTable,
   arch: Arch,
-  sizes: Readonly<Record<string, SizeTable>> = {},
+  { sizes = {}, when = [] }: Partial<Pick<Pack, 'sizes' | 'when'>> = {},
 ): { probe?: CompiledProbe; functionName?: string; issues: PackIssue[] } {
   const at = ['probes', index] as const;
   const { prototype, issues: textIssues } = parsePrototype(probe.prototype, types);
@@ -117,6 +114,7 @@ export function compileProbe(
       required: probe.required ?? false,
       mode: probe.mode ?? 'call',
       slots: slots.slots,
+      when: [...when, ...(probe.when ?? [])],
       where: conditions,
       columns,
       ...returns,

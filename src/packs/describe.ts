@@ -1,5 +1,6 @@
 import type { CaptureSpec, ConditionSpec, Pack, ProbeSpec } from './model.js';
 import { parsePrototype, parseTypes } from './prototype.js';
+import { whenText } from './when.js';
 
 /** A probe with everything a pack may leave out filled in, as `--json` prints it. */
 export interface ProbeDescription {
@@ -10,6 +11,8 @@ export interface ProbeDescription {
   required: boolean;
   /** What fills each column, in the words of the pack. */
   columns: { column: string; from: string }[];
+  /** What all has to hold for a library file to be probed, the pack's own conditions included. */
+  when: string[];
   /** What all has to hold for a call to be recorded. */
   where: string[];
   /** Further keys of the probe, as the pack gives them. */
@@ -20,7 +23,8 @@ export interface ProbeDescription {
 export function describeProbes(pack: Pack): ProbeDescription[] {
   const { types } = parseTypes(pack.types);
   return pack.probes.map((probe) => {
-    const { prototype, op, symbols, mode, required, where, capture, ...settings } = probe satisfies ProbeSpec;
+    const { prototype, op, symbols, mode, required, when, where, capture, ...settings } =
+      probe satisfies ProbeSpec;
     const name = parsePrototype(prototype, types).prototype?.name ?? '';
     return {
       op: op ?? name,
@@ -29,6 +33,7 @@ export function describeProbes(pack: Pack): ProbeDescription[] {
       mode: mode ?? 'call',
       required: required ?? false,
       columns: (capture ?? []).map((spec) => ({ column: spec.column, from: describeCapture(spec) })),
+      when: [...(pack.when ?? []), ...(when ?? [])].map(whenText),
       where: (where ?? []).map(describeCondition),
       settings: { ...settings },
     };

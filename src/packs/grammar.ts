@@ -55,7 +55,7 @@ function toIssue(error: ErrorObject): PackIssue | undefined {
     case 'required':
       return { rule: 'missing-key', message: `${name} has no ${String(params.missingProperty)}`, at };
     case 'oneOf':
-      return { rule: 'one-value', message: 'give one of arg, product and value', at };
+      return { rule: 'one-value', message: `give one of ${alternatives(error.parentSchema)}`, at };
     case 'type':
       return withSuggestion(
         { rule: 'wrong-type', message: `${name} must be of type ${String(params.type)}`, at },
@@ -82,6 +82,15 @@ function toIssue(error: ErrorObject): PackIssue | undefined {
         parent?.description,
       );
   }
+}
+
+/** The keys of which one has to be given: `arg, product and value`. */
+function alternatives(schema: ErrorObject['parentSchema']): string {
+  const { oneOf } = schema as { oneOf: { required: string[] }[] };
+  return oneOf
+    .flatMap(({ required }) => required)
+    .join(', ')
+    .replace(/, (\w+)$/, ' and $1');
 }
 
 /** What an error is about: the last key of its path. */

@@ -18,6 +18,7 @@ import type {
   ProbeSpec,
   SiteColumn,
   SizeTable,
+  WhenSpec,
 } from './model.js';
 import { parseTypes } from './prototype.js';
 import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
@@ -95,6 +96,7 @@ interface PackYaml {
   description: string;
   layer: string;
   libraries: LibrarySelector[];
+  when?: WhenSpec[];
   table: string;
   columns?: SiteColumn[];
   enums?: Record<string, EnumTable>;
@@ -111,6 +113,7 @@ function toPack(yaml: PackYaml, text: string, path: string): Pack {
     description: yaml.description,
     layer: yaml.layer,
     libraries: yaml.libraries,
+    ...(yaml.when === undefined ? {} : { when: yaml.when }),
     table: yaml.table,
     ...(yaml.columns === undefined ? {} : { columns: yaml.columns }),
     enums: yaml.enums ?? {},
@@ -167,6 +170,7 @@ function checkMeaning(
     ...(table === undefined ? {} : { table }),
     ...(columns === undefined ? {} : { columns }),
     ...(result === undefined ? {} : { result }),
+    when: Array.isArray(value.when) && sound('when') ? (value.when as WhenSpec[]) : [],
     enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
     sizes: new Set(isRecord(value.sizes) ? Object.keys(value.sizes) : []),
     probes,

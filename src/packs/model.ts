@@ -11,6 +11,11 @@ export interface LibrarySelector {
   soname: string;
   /** Also trace programs and libraries it is linked into: files that define its functions. */
   static?: boolean;
+  /**
+   * Where `when` finds its version: among the ELF version definitions of the file, by a pattern with one `*`, e.g.
+   * `GLIBC_*`. Default: in the file name.
+   */
+  version?: string;
 }
 
 /** Value names of an enum column: number -> name. */
@@ -53,6 +58,8 @@ export interface ProbeSpec {
   required?: boolean;
   /** `call` probes entry and return; `entry` only the entry (no duration, no return value). Default call. */
   mode?: 'call' | 'entry';
+  /** All must hold for a library to be probed; otherwise the probe is a skipped one. */
+  when?: readonly WhenSpec[];
   /** All must hold for a call to be recorded; checked in the kernel. */
   where?: readonly ConditionSpec[];
   capture?: readonly CaptureSpec[];
@@ -71,6 +78,17 @@ export interface ConditionSpec {
   /** What to compare with; for `in`, `values` instead. */
   value?: number;
   values?: readonly number[];
+}
+
+/** One condition on a library file. Exactly one of `of` and `symbol` is given. */
+export interface WhenSpec {
+  of?: 'version';
+  /** Name of a function. */
+  symbol?: string;
+  /** `present` and `absent` for a symbol, the others for the version. */
+  is: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'present' | 'absent';
+  /** Dotted numbers. */
+  value?: string;
 }
 
 /** A condition as the kernel checks it. */
@@ -96,6 +114,8 @@ export interface Pack {
   /** Which layer of the stack the calls belong to, e.g. `runtime`. */
   layer: string;
   libraries: readonly LibrarySelector[];
+  /** Conditions of every probe, beside its own. */
+  when?: readonly WhenSpec[];
   /** Event table: one documented in schema/, or the pack's own. */
   table: string;
   /** Columns of the table, when it is the pack's own. */
@@ -155,6 +175,8 @@ export interface CompiledProbe {
   required: boolean;
   mode: 'call' | 'entry';
   slots: readonly Slot[];
+  /** Conditions of the pack and of the probe. */
+  when: readonly WhenSpec[];
   where: readonly Condition[];
   columns: readonly ColumnValue[];
   /** Width of the returned integer in bits; 0 when the function returns void. */

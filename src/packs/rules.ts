@@ -1,9 +1,10 @@
 /** What must hold for a pack beyond its shape. Each rule is one function and names the rule it checks. */
 import type { CaptureSchema, ColumnSpec } from '../capture/schema.js';
 import { type PackIssue, withSuggestion } from './issue.js';
-import type { CompiledProbe, EnumTable, Field, ProbeSpec, SiteColumn } from './model.js';
+import type { CompiledProbe, EnumTable, Field, ProbeSpec, SiteColumn, WhenSpec } from './model.js';
 import { siteTable } from './site-tables.js';
 import { didYouMean } from './suggest.js';
+import { checkWhen } from './when.js';
 
 /** A probe whose shape is right, with what compiling it for each architecture gave. */
 export interface ProbeFacts {
@@ -20,6 +21,7 @@ export interface PackFacts {
   /** Columns of the pack's own table. */
   columns?: readonly SiteColumn[];
   result?: string;
+  when: readonly WhenSpec[];
   enums: ReadonlyMap<string, EnumTable>;
   /** Names of the size tables. */
   sizes: ReadonlySet<string>;
@@ -37,6 +39,7 @@ export const RULES: readonly Rule[] = [
   uniqueOps,
   uniqueSymbols,
   noReturnProbeOnCpp,
+  soundWhen,
   uniqueColumns,
   knownColumns,
   knownEnums,
@@ -148,6 +151,13 @@ function noReturnProbeOnCpp({ probes }: PackFacts): PackIssue[] {
       },
     ];
   });
+}
+
+function soundWhen({ when, probes }: PackFacts): PackIssue[] {
+  return [
+    ...checkWhen(when, ['when']),
+    ...probes.flatMap(({ index, spec }) => checkWhen(spec.when ?? [], ['probes', index, 'when'])),
+  ];
 }
 
 /** Every capture with its place. */

@@ -5,8 +5,9 @@ import type { CostClass } from '../discovery/model.js';
 import { argumentTexts, columnText, conditionText } from '../packs/location-text.js';
 import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
 import { parseTypes } from '../packs/prototype.js';
+import { whenText } from '../packs/when.js';
 import type { PlannedFile } from './libraries.js';
-import type { PlannedProbe } from './plan.js';
+import { type PlannedProbe, requiredMissing } from './plan.js';
 
 /**
  * What one hit of a probe costs the traced thread, ns, by the instruction under it. Measured in a virtual machine
@@ -42,6 +43,8 @@ export interface ProbeReport {
   /** 8-byte values gathered per call. */
   slots: number;
   columns: { column: string; value: string }[];
+  /** What all has to hold for a library file to be probed. */
+  when: string[];
   /** What all has to hold for a call to be recorded. */
   where: string[];
 }
@@ -84,7 +87,10 @@ export function compileReport(
 ): CompileReport {
   const { pack, arch, probes } = compiled;
   const { types } = parseTypes(pack.types);
-  const placed = new Set(planned.flatMap(({ plan }) => plan.probes.map((probe) => probe.compiled)));
+  const missing = requiredMissing(
+    [compiled],
+    planned.map(({ plan }) => plan),
+  );
   return {
     pack: {
       name: pack.name,
@@ -108,10 +114,11 @@ export function compileReport(
         column: value.column,
         value: columnText(value, probe, arch),
       })),
+      when: probe.when.map(whenText),
       where: probe.where.map((condition) => conditionText(condition, probe, arch)),
     })),
     libraries: planned.map(describeFile),
-    required_missing: probes.filter((probe) => probe.required && !placed.has(probe)).map(({ op }) => op),
+    required_missing: missing.map(({ op }) => op),
     searched: search.searched,
     ignored: search.ignored,
   };

@@ -55,6 +55,7 @@ function probeLines({
   returns,
   slots,
   columns,
+  when,
   where,
   ...probe
 }: ProbeReport): string[] {
@@ -73,6 +74,7 @@ function probeLines({
     `${op} (${facts.join(', ')})`,
     `  ${prototype}`,
     ...alignedLines(places).map((line) => `    ${line}`),
+    ...(when.length === 0 ? [] : [`  probed when ${when.join(' and ')}`]),
     ...(where.length === 0 ? [] : [`  recorded when ${where.join(' and ')}`]),
     ...(values.length === 0 ? [] : ['  columns']),
     ...alignedLines(values).map((line) => `    ${line}`),

@@ -1,13 +1,15 @@
 import type { Row } from '../capture/capture-file.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
-import { ElfFile, type LibraryFile, locate, type ProbeLocations } from '../discovery/index.js';
+import { ElfFile, type LibraryFile, libraryFacts, locate, type ProbeLocations } from '../discovery/index.js';
 import type { ProbeLinks } from '../loader/attach.js';
 import { MAX_PROBES } from '../loader/layout.js';
 import type { BpfObject } from '../loader/object.js';
 import type { CompiledPack } from '../packs/model.js';
+import { unmetCondition } from '../packs/when.js';
 import {
   decodingOf,
   type FilePlan,
+  type FileView,
   Ids,
   libraryRow,
   planFile,
@@ -40,16 +42,15 @@ export class LibraryTracer {
 
   /** Works out the probes of `pack` in `file`; reads the file and nothing else. Never throws for a bad file. */
   plan(pack: CompiledPack, file: LibraryFile): PlannedFile {
-    const planWith = (locateAll: (symbols: readonly string[]) => ProbeLocations): FilePlan =>
-      planFile(pack, file, locateAll, this.#libraryIds, this.#probeIds, () => this.#nextSkipped++);
+    const planWith = (view: FileView): FilePlan =>
+      planFile(pack, file, view, this.#libraryIds, this.#probeIds, () => this.#nextSkipped++);
     let elf: ElfFile | undefined;
     try {
-      const opened = ElfFile.open(file.openPath);
-      elf = opened;
-      return { plan: planWith((symbols) => locate(opened, symbols)), error: null };
+      elf = ElfFile.open(file.openPath);
+      return { plan: planWith(viewOf(elf, pack, file)), error: null };
     } catch (error) {
       const { message } = error as Error;
-      return { plan: planWith((symbols) => nowhere(symbols, message)), error: message };
+      return { plan: planWith(nothing(message)), error: message };
     } finally {
       elf?.close();
     }
@@ -76,11 +77,8 @@ export class LibraryTracer {
     this.attachedProbes.push(...attached);
     this.failedProbes += outcomes.length - attached.length;
     if (attached.length > 0) this.tracedLibraries++;
-    const reason = error ?? outcomes[0]?.error ?? 'it has none of the functions of the pack';
     return {
-      libraries: [
-        attached.length > 0 ? libraryRow(plan, 'traced', null) : libraryRow(plan, 'failed', reason),
-      ],
+      libraries: [libraryRow(plan, ...stateOf({ plan, error }, outcomes))],
       probes: [
         ...plan.probes.map((probe) => probeRow(plan, probe, errors.get(probe.id) ?? null)),
         ...plan.skipped.map((skipped) => skippedRow(plan, skipped)),
@@ -94,6 +92,41 @@ export class LibraryTracer {
   }
 }
 
-function nowhere(symbols: readonly string[], reason: string): ProbeLocations {
-  return { sites: [], missing: new Map(symbols.map((symbol) => [symbol, reason])) };
+/** What was done with a file, and why nothing when it was nothing. */
+function stateOf(
+  { plan, error }: PlannedFile,
+  outcomes: readonly { error: string | null }[],
+): ['traced' | 'failed' | 'ignored', string | null] {
+  if (outcomes.some((outcome) => outcome.error === null)) return ['traced', null];
+  const failure = error ?? outcomes[0]?.error;
+  if (
+    failure === undefined &&
+    plan.skipped.length > 0 &&
+    plan.skipped.every(({ isIntended }) => isIntended)
+  ) {
+    return ['ignored', plan.skipped[0]?.reason ?? null];
+  }
+  return ['failed', failure ?? 'it has none of the functions of the pack'];
+}
+
+function viewOf(elf: ElfFile, { pack, probes }: CompiledPack, file: LibraryFile): FileView {
+  const conditions = probes.flatMap(({ when }) => when);
+  const facts = libraryFacts(
+    elf,
+    file,
+    pack.libraries,
+    conditions.flatMap(({ symbol }) => symbol ?? []),
+  );
+  return { locate: (symbols) => locate(elf, symbols), unmet: (when) => unmetCondition(when, facts) };
+}
+
+/** A file that cannot be read. */
+function nothing(reason: string): FileView {
+  return {
+    locate: (symbols): ProbeLocations => ({
+      sites: [],
+      missing: new Map(symbols.map((symbol) => [symbol, reason])),
+    }),
+    unmet: () => null,
+  };
 }

@@ -8,7 +8,7 @@ import type { ProbeDecoding } from '../capture/event-decoder.js';
 import { type CaptureSchema, eventColumns } from '../capture/schema.js';
 import type { LibraryFile, ProbeSite } from '../discovery/model.js';
 import type { ProbeLocations } from '../discovery/probe-sites.js';
-import type { CompiledPack, CompiledProbe, Pack } from '../packs/model.js';
+import type { CompiledPack, CompiledProbe, Pack, WhenSpec } from '../packs/model.js';
 
 /** One function to probe in one library file. */
 export interface PlannedProbe {
@@ -23,6 +23,15 @@ export interface SkippedProbe {
   compiled: CompiledProbe;
   symbol: string | null;
   reason: string;
+  /** The pack itself leaves it out: nothing is missing. */
+  isIntended?: true;
+}
+
+/** What planning has to know of a library file. */
+export interface FileView {
+  locate(symbols: readonly string[]): ProbeLocations;
+  /** Why the pack does not want these probes here; null when it does. */
+  unmet(when: readonly WhenSpec[]): string | null;
 }
 
 /** A library file, the pack it was found for, and what goes into it. */
@@ -50,7 +59,7 @@ export class Ids {
 export function planFile(
   pack: CompiledPack,
   file: LibraryFile,
-  locate: (symbols: readonly string[]) => ProbeLocations,
+  view: FileView,
   libraryIds: Ids,
   probeIds: Ids,
   skippedIds: () => number,
@@ -58,7 +67,13 @@ export function planFile(
   const probes: PlannedProbe[] = [];
   const skipped: SkippedProbe[] = [];
   for (const compiled of pack.probes) {
-    const { sites, missing } = locate(compiled.symbols);
+    const unwanted = view.unmet(compiled.when);
+    if (unwanted !== null) {
+      const symbol = compiled.symbols[0] ?? null;
+      skipped.push({ id: skippedIds(), compiled, symbol, reason: unwanted, isIntended: true });
+      continue;
+    }
+    const { sites, missing } = view.locate(compiled.symbols);
     for (const site of sites) {
       const id = probeIds.take();
       if (id !== null) probes.push({ id, compiled, site });
@@ -74,6 +89,20 @@ export function planFile(
     for (const [symbol, reason] of missing) skipped.push({ id: skippedIds(), compiled, symbol, reason });
   }
   return { libraryId: libraryIds.take() ?? 0, pack, file, probes, skipped };
+}
+
+/** Required functions that no library has, and that the pack leaves out in none: a trace refuses to start. */
+export function requiredMissing(
+  packs: readonly CompiledPack[],
+  plans: readonly FilePlan[],
+): readonly CompiledProbe[] {
+  const settled = new Set(
+    plans.flatMap(({ probes, skipped }) => [
+      ...probes.map(({ compiled }) => compiled),
+      ...skipped.filter(({ isIntended }) => isIntended).map(({ compiled }) => compiled),
+    ]),
+  );
+  return packs.flatMap(({ probes }) => probes.filter((probe) => probe.required && !settled.has(probe)));
 }
 
 /** Row of `libraries` for a file. */

@@ -27,7 +27,7 @@ import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
 import { checkOutput, removeCapture } from './output.js';
-import { packRow, planEventTables } from './plan.js';
+import { packRow, planEventTables, requiredMissing } from './plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
 /** How often processes are looked at for libraries that came later, ms: everywhere, and in named processes. */
@@ -271,9 +271,9 @@ export class TraceSession {
 
   /** A required probe without a library or symbol is refused before anything is written. */
   #refuseWithoutRequired(found: readonly PlannedFile[]): void {
-    const placed = new Set(found.flatMap(({ plan }) => plan.probes.map(({ compiled }) => compiled)));
-    const absent = this.#packs.flatMap(({ probes }) =>
-      probes.filter((probe) => probe.required && !placed.has(probe)),
+    const absent = requiredMissing(
+      this.#packs,
+      found.map(({ plan }) => plan),
     );
     if (absent.length === 0) return;
     const files = found.map(({ plan }) => plan.file.path);

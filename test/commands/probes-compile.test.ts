@@ -253,6 +253,7 @@ describe('the report', () => {
           "site_alloc_v2",
           "site_alloc_v3",
         ],
+        "when": [],
         "where": [
           "u64 rsi ge 4096",
           "result in 0, 2",

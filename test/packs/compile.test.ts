@@ -193,7 +193,7 @@ describe('columns', () => {
       0,
       TYPES,
       'x64',
-      { element: { 0: 1, 7: 4 } },
+      { sizes: { element: { 0: 1, 7: 4 } } },
     );
     expect(issues).toEqual([]);
     const n = { slot: 0, offset: 0, size: 8, signed: false };

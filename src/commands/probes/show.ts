@@ -96,6 +96,7 @@ function probeLines({
   mode,
   required,
   columns,
+  when,
   where,
   settings,
 }: ProbeDescription): string[] {
@@ -103,6 +104,7 @@ function probeLines({
     `symbols ${symbols.join(', ')}`,
     ...(mode === 'entry' ? ['entry only'] : []),
     ...(required ? ['required'] : []),
+    ...(when.length === 0 ? [] : [`probed when ${when.join(' and ')}`]),
     ...(where.length === 0 ? [] : [`recorded when ${where.join(' and ')}`]),
     ...Object.entries(settings).map(([key, value]) => `${key} ${JSON.stringify(value)}`),
   ];
