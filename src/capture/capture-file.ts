@@ -8,7 +8,7 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import { type EventTablePlan, planDdl, STORE } from './ddl.js';
-import type { CaptureSchema, ColumnSpec } from './schema.js';
+import { type CaptureSchema, type ColumnSpec, RUN_ID } from './schema.js';
 import { ident } from './sql-text.js';
 
 /** A value of a catalog table. TIMESTAMP_NS is nanoseconds since 1970 UTC as a bigint. */
@@ -70,7 +70,7 @@ export class CaptureFile {
     await this.connection.run('CHECKPOINT');
   }
 
-  /** Inserts rows into a table of the schema; columns a row leaves out are NULL. */
+  /** Inserts rows of this run into a table of the schema; columns a row leaves out are NULL. */
   async insert(table: string, rows: readonly Row[]): Promise<void> {
     const columns = this.#schema.tables[table]?.columns;
     if (columns === undefined) throw new Error(`no table ${table} in schema ${this.#schema.version}`);
@@ -78,7 +78,9 @@ export class CaptureFile {
     const tuple = `(${columns.map((column) => placeholder(column)).join(', ')})`;
     for (let from = 0; from < rows.length; from += batch) {
       const part = rows.slice(from, from + batch);
-      const values = part.flatMap((row) => columns.map((column) => row[column.name] ?? null));
+      const values = part.flatMap((row) =>
+        columns.map(({ name }) => (name === 'run_id' ? RUN_ID : (row[name] ?? null))),
+      );
       await this.#run(`INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`, values);
     }
   }

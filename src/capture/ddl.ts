@@ -1,4 +1,4 @@
-import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
+import { type CaptureSchema, type ColumnSpec, eventColumns, inRow, type ViewSpec } from './schema.js';
 import { ident, literal } from './sql-text.js';
 
 /** An event table of one run and the names its NAME columns can hold, in ENUM order. */
@@ -45,7 +45,22 @@ export function planDdl(schema: CaptureSchema, events: readonly EventTablePlan[]
   }
   for (const plan of events) statements.push(...eventTableDdl(schema, plan));
   statements.push(...eventsViewDdl(schema, events));
+  const present = new Set(events.map(({ table }) => table));
+  for (const [name, spec] of Object.entries(schema.views ?? {})) {
+    if (spec.event_tables.every((table) => present.has(table))) statements.push(...viewDdl(name, spec));
+  }
   return statements;
+}
+
+function viewDdl(name: string, spec: ViewSpec): string[] {
+  const columns = spec.columns.map((column) => ident(column.name)).join(', ');
+  return [
+    `CREATE VIEW ${ident(name)} (${columns}) AS ${spec.sql.trim()}`,
+    comment('VIEW', ident(name), spec.description),
+    ...spec.columns.map((column) =>
+      comment('COLUMN', `${ident(name)}.${ident(column.name)}`, describe(column)),
+    ),
+  ];
 }
 
 function eventTableDdl(schema: CaptureSchema, plan: EventTablePlan): string[] {

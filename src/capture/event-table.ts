@@ -6,7 +6,8 @@ import { ColumnBuffer, columnWidth } from './column-buffer.js';
 import { type EventTablePlan, STORE } from './ddl.js';
 import { fieldsOf, type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-decoder.js';
 import { Interner } from './interner.js';
-import { type CaptureSchema, type ColumnSpec, eventColumns, inRow } from './schema.js';
+import type { ProcessIds } from './process-ids.js';
+import { type CaptureSchema, type ColumnSpec, eventColumns, inRow, RUN_ID } from './schema.js';
 
 /** Names of `enum call_status` in the `status` column; a returned call is `ok` or `error`. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
@@ -65,6 +66,7 @@ export class EventTable {
   readonly #callId: ColumnBuffer;
   readonly #parentId: ColumnBuffer;
   readonly #interner = new Interner();
+  readonly #processes: ProcessIds;
   readonly #decoders: Decoder[] = [];
   /** Added to kernel times to get wall-clock times, as two words. */
   readonly #offsetLow: number;
@@ -76,9 +78,11 @@ export class EventTable {
     schema: CaptureSchema,
     plan: EventTablePlan,
     wallOffsetNs: bigint,
+    processes: ProcessIds,
     rows: ChunkAppender,
     args: ChunkAppender,
   ) {
+    this.#processes = processes;
     this.table = plan.table;
     this.#rowAppender = rows;
     this.#argsAppender = args;
@@ -114,10 +118,11 @@ export class EventTable {
     schema: CaptureSchema,
     plan: EventTablePlan,
     wallOffsetNs: bigint,
+    processes: ProcessIds,
   ): Promise<EventTable> {
     const rows = await ChunkAppender.open(connection, plan.table, STORE);
     const args = await ChunkAppender.open(connection, `${plan.table}_args`, STORE);
-    return new EventTable(schema, plan, wallOffsetNs, rows, args);
+    return new EventTable(schema, plan, wallOffsetNs, processes, rows, args);
   }
 
   /** Learns how to decode a probe's records. Throws when a column is not in the table. */
@@ -281,8 +286,12 @@ export class EventTable {
     this.#setName('status', row, STATUS_NAMES[recordStatus] ?? (failed ? 'error' : 'ok'));
     this.#column('op').buffer.set(row, decoder.op);
     this.#column('layer').buffer.set(row, decoder.layer);
-    this.#column('pid').buffer.set(row, words[at + CALL.pid] as number);
+    const pid = words[at + CALL.pid] as number;
+    this.#column('pid').buffer.set(row, pid);
+    this.#column('process_id').buffer.set(row, this.#processes.idOf(pid));
     this.#column('probe_id').buffer.set(row, decoder.id);
+    this.#column('sample_weight').buffer.set(row, 1);
+    this.#column('run_id').buffer.set(row, RUN_ID);
     if (returned && decoder.returnBits !== 0) {
       const raw = (BigInt(returnHigh) << 32n) | BigInt(returnLow);
       const code = decoder.returnSigned ? BigInt.asIntN(decoder.returnBits, raw) : raw;

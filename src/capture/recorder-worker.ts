@@ -13,6 +13,7 @@ import { CaptureFile, isDiskFull, type Row } from './capture-file.js';
 import { wallClockNs } from './clock.js';
 import type { ProbeDecoding } from './event-decoder.js';
 import { EventTable } from './event-table.js';
+import { ProcessIds } from './process-ids.js';
 import type {
   EndReason,
   FromRecorder,
@@ -40,6 +41,7 @@ class Recorder {
   readonly #tableOfProbe: EventTable[] = [];
   readonly #decodings = new Map<number, ProbeDecoding>();
   readonly #knownPids = new Set<number>();
+  readonly #processIds = new ProcessIds();
   readonly #described = new Map<number, ProcessInfo>();
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
@@ -80,7 +82,13 @@ class Recorder {
     for (const plan of this.#start.events) {
       this.#tables.set(
         plan.table,
-        await EventTable.open(this.#file.appends, this.#start.schema, plan, this.#start.wallOffsetNs),
+        await EventTable.open(
+          this.#file.appends,
+          this.#start.schema,
+          plan,
+          this.#start.wallOffsetNs,
+          this.#processIds,
+        ),
       );
     }
     this.#schedule(0);
@@ -183,6 +191,7 @@ class Recorder {
     this.#newThreads.push({
       tid: words[at + THREAD.tid] as number,
       pid,
+      process_id: this.#processIds.idOf(pid),
       name: threadName,
       first_seen: firstSeen,
     });
@@ -190,7 +199,11 @@ class Recorder {
     this.#knownPids.add(pid);
     const info = this.#described.get(pid) ?? readProcess(pid);
     // Of a process that has ended only the name its thread had is known.
-    this.#newProcesses.push({ ...processRow(info, firstSeen), comm: info.comm ?? threadName });
+    this.#newProcesses.push({
+      ...processRow(info, firstSeen),
+      process_id: this.#processIds.idOf(pid),
+      comm: info.comm ?? threadName,
+    });
   }
 
   #flushIfDue(): void {

@@ -3,6 +3,9 @@ import { parse } from 'yaml';
 import { PACKAGE_ROOT } from '../paths.js';
 import { SCHEMA_VERSION } from './version.js';
 
+/** `run_id` throughout a file of one run. */
+export const RUN_ID = 1;
+
 /** Where an event column's value lives: in the row, or in the table of distinct argument sets. */
 export type Storage = 'row' | 'interned';
 
@@ -15,11 +18,32 @@ export interface ColumnSpec {
   unit?: string;
   description: string;
   storage?: Storage;
+  /** `table.column`: the key of another table that this value is. */
+  references?: string;
+  /** Schema version that brought the column; 1 where it is left out. */
+  since?: number;
+  /** What a row of the version before gets: SQL over that row. NULL where it is left out. */
+  migrate?: string;
 }
 
 export interface TableSpec {
   description: string;
   columns: readonly ColumnSpec[];
+  /** Columns that together name a row. */
+  key?: readonly string[];
+  /** Schema version that brought the table; 1 where it is left out. */
+  since?: number;
+}
+
+/** A view the schema defines. It is in a capture that has every event table it reads. */
+export interface ViewSpec {
+  description: string;
+  since?: number;
+  /** Event tables it reads. */
+  event_tables: readonly string[];
+  /** What its SELECT gives, in order. */
+  columns: readonly ColumnSpec[];
+  sql: string;
 }
 
 /** One version of the capture schema, as `schema/capture-vN.yaml` states it. */
@@ -29,6 +53,7 @@ export interface CaptureSchema {
   /** Columns every event table begins with. */
   event_columns: readonly ColumnSpec[];
   event_tables: Readonly<Record<string, TableSpec>>;
+  views?: Readonly<Record<string, ViewSpec>>;
 }
 
 /** Reads `schema/capture-vN.yaml`. Throws when the file is missing. */

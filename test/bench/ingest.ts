@@ -49,7 +49,7 @@ export async function benchIngest(
     wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
     capture: {
       capture_id: '00000000-0000-4000-8000-000000000000',
-      schema_version: 1,
+      schema_version: schema.version,
       ingero_version: 'bench',
       hostname: 'bench',
       kernel: '',

@@ -32,8 +32,8 @@ test('every column of every table and view in the main schema carries a comment'
 test('the tables the schema names exist, and an event row is read back through its view by name', async () => {
   const connection = await capture();
   await connection.run(
-    `INSERT INTO store.cuda_events_args (args_id, op, status, layer, pid, probe_id, kind)
-     VALUES (1, 'it''s', 'ok', 'runtime', 1, 0, 'h2d')`,
+    `INSERT INTO store.cuda_events_args (args_id, op, status, layer, pid, process_id, probe_id, sample_weight, run_id, kind)
+     VALUES (1, 'it''s', 'ok', 'runtime', 1, 1, 0, 1, 1, 'h2d')`,
   );
   await connection.run(
     `INSERT INTO store.cuda_events (start_time, duration_ns, tid, call_id, bytes, args_id)

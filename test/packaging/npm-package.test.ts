@@ -57,6 +57,7 @@ describe('the npm package', () => {
         'probes/cuda-runtime.yaml',
         'queries/cuda-api-sum.sql',
         'schema/capture-v1.yaml',
+        'schema/capture-v2.yaml',
         'schema/probe-pack.schema.json',
         'src/loader/bpf/LICENSE.BSD-3-Clause',
         'src/loader/bpf/LICENSE.GPL-2.0-only',

@@ -2,6 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { SCHEMA_VERSION } from '../../src/capture/version.js';
 import { EXIT } from '../../src/errors.js';
 import { readLibrary } from '../../src/query/library.js';
 import { buildCapture } from '../support/capture-builder.js';
@@ -493,7 +494,7 @@ test('whoami: the capture row, field by field, and counts', async () => {
   expect(fields).toMatchObject({
     hostname: 'testhost',
     end_detail: null,
-    schema_version: '1',
+    schema_version: String(SCHEMA_VERSION),
     events: '1',
     probes_attached: '2',
     probes_not_attached: '2',

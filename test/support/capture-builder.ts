@@ -1,6 +1,7 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { planDdl } from '../../src/capture/ddl.js';
-import { type ColumnSpec, eventColumns, inRow, readCaptureSchema } from '../../src/capture/schema.js';
+import { type ColumnSpec, eventColumns, inRow, RUN_ID, readCaptureSchema } from '../../src/capture/schema.js';
+import { SCHEMA_VERSION } from '../../src/capture/version.js';
 
 /** Times in a built capture count from here. */
 export const BASE_TIME_NS = BigInt(Date.UTC(2026, 0, 1)) * 1_000_000n;
@@ -26,7 +27,7 @@ export interface CaptureRows {
 
 const CAPTURE: Row = {
   capture_id: '00000000-0000-4000-8000-000000000001',
-  schema_version: 1,
+  schema_version: SCHEMA_VERSION,
   ingero_version: '0.1.0',
   hostname: 'testhost',
   kernel: '6.18.0',
@@ -94,6 +95,8 @@ const DEFAULTS: Readonly<Record<string, (index: number) => Row>> = {
 
 /** Calls a millisecond apart, each 1 us long, by thread 100 of process 100. */
 const eventDefaults = (index: number): Row => ({
+  run_id: RUN_ID,
+  sample_weight: 1,
   start_time: index * 1_000_000,
   duration_ns: 1000,
   status: 'ok',
@@ -103,6 +106,9 @@ const eventDefaults = (index: number): Row => ({
   call_id: index + 1,
   probe_id: 0,
 });
+
+/** The processes of a built capture have their pid as identity, unless a row says otherwise. */
+const withProcess = (row: Row): Row => ('pid' in row ? { process_id: row.pid as Cell, ...row } : row);
 
 const ident = (name: string): string => `"${name}"`;
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
@@ -145,7 +151,7 @@ export async function buildCapture(path: string, rows: CaptureRows = {}): Promis
   const complete = Object.entries(events).map(([table, list]) => ({
     table,
     columns: eventColumns(schema, table),
-    rows: list.map((row, index): Row => ({ ...eventDefaults(index), ...row })),
+    rows: list.map((row, index) => withProcess({ ...eventDefaults(index), ...row })),
   }));
   const plans = complete.map(({ table, columns, rows: list }) => ({
     table,
@@ -174,8 +180,14 @@ export async function buildCapture(path: string, rows: CaptureRows = {}): Promis
       clock_anchors: rows.clockAnchors ?? [],
     };
     for (const [table, list] of Object.entries(tables)) {
-      const filled = list.map((row, index): Row => ({ ...DEFAULTS[table]?.(index), ...row }));
-      await insert(connection, ident(table), schema.tables[table]?.columns ?? [], filled);
+      const columns = schema.tables[table]?.columns ?? [];
+      const filled = list.map(
+        (row, index): Row => ({
+          ...(columns.some(({ name }) => name === 'run_id') ? { run_id: RUN_ID } : {}),
+          ...withProcess({ ...DEFAULTS[table]?.(index), ...row }),
+        }),
+      );
+      await insert(connection, ident(table), columns, filled);
     }
     for (const { table, columns, rows: list } of complete) {
       const argsId: ColumnSpec = { name: 'args_id', type: 'UINTEGER', description: '' };

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBuiltinPacks } from '../../src/packs/load.js';
 import { buildStub, readTold } from '../../src/stub/library.js';
-import { query, type Row } from './support/capture.js';
+import { query, type Row, sharedColumns } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type Tracer } from './support/tracer.js';
 
@@ -30,7 +30,7 @@ describe.skipIf(!requireRootAndBpf())('every probe of every shipped pack fires',
 
     const rows = await query(
       result.capture,
-      `SELECT p.symbol, e.* EXCLUDE (start_time, duration_ns, call_id, parent_id, probe_id, pid, tid),
+      `SELECT p.symbol, e.* EXCLUDE (${sharedColumns('op', 'status', 'error', 'layer', 'return_code')}),
               e.duration_ns IS NOT NULL AS timed, e.parent_id IS NULL AS outermost
        FROM ${pack.table} e JOIN probes p USING (probe_id) ORDER BY e.start_time`,
     );

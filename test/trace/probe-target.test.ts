@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
-import { accounting, expectComplete, query, type Row, statuses } from './support/capture.js';
+import { accounting, expectComplete, query, type Row, sharedColumns, statuses } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type Tracer, truthOf } from './support/tracer.js';
 import { copyWorkload, truthLines, type Workload } from './support/workload.js';
@@ -123,10 +123,7 @@ describe.skipIf(!requireRootAndBpf())('a site pack', () => {
   test('arguments in registers and on the stack, narrow ones, and structures by value', async () => {
     const { capture, stdout } = await trace(['arguments']);
     const told = new Map(truthLines<CallTruth>(stdout).map(({ call, returns }) => [call, returns]));
-    const calls = await rows(
-      capture,
-      '* EXCLUDE (start_time, duration_ns, status, layer, pid, tid, call_id, parent_id, probe_id)',
-    );
+    const calls = await rows(capture, `* EXCLUDE (${sharedColumns('op', 'error', 'return_code')})`);
     const expected = [
       {
         op: 'pt_args14',
@@ -323,7 +320,7 @@ describe.skipIf(!requireRootAndBpf())('a site pack', () => {
       // Addresses differ from run to run.
       const all = await query(
         result.capture,
-        `SELECT e.* EXCLUDE (start_time, duration_ns, call_id, parent_id, pid, tid, ptr, probe_id), p.symbol, p.state
+        `SELECT e.* EXCLUDE (${sharedColumns('op', 'status', 'error', 'layer', 'return_code')}, ptr), p.symbol, p.state
          FROM cuda_events e JOIN probes p USING (probe_id) ORDER BY start_time`,
       );
       return { method, rows: all };

@@ -1,4 +1,4 @@
-import { probedSymbol, query } from './capture.js';
+import { probedSymbol, query, sharedColumns } from './capture.js';
 import { truthLines } from './workload.js';
 
 type Columns = Record<string, number | string | null>;
@@ -55,7 +55,7 @@ export async function compareArgs(
 ): Promise<{ captured: Columns[]; told: Columns[] }> {
   const rows = await query(
     capture,
-    `SELECT p.symbol, e.* EXCLUDE (start_time, duration_ns, call_id, parent_id, probe_id, pid, tid, layer, status, error)
+    `SELECT p.symbol, e.* EXCLUDE (${sharedColumns('op', 'return_code')})
      FROM cuda_events e JOIN probes p USING (probe_id) ORDER BY start_time`,
   );
   const captured = rows.map(

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
 import { expect } from 'vitest';
+import { readCaptureSchema } from '../../../src/capture/schema.js';
 import { compilePack } from '../../../src/packs/compile.js';
 import { loadBuiltinPacks } from '../../../src/packs/load.js';
 import type { Arch } from '../../../src/packs/model.js';
@@ -31,6 +32,12 @@ export async function one(path: string, sql: string): Promise<Row> {
 /** A column of the rows a statement gives, as numbers. */
 export async function numbers(path: string, sql: string): Promise<number[]> {
   return (await query(path, sql)).map((row) => Number(Object.values(row)[0]));
+}
+
+/** Columns every event table has, but `kept`: for `* EXCLUDE (...)`, which leaves the rest to compare. */
+export function sharedColumns(...kept: readonly string[]): string {
+  const names = readCaptureSchema().event_columns.map(({ name }) => name);
+  return names.filter((name) => !kept.includes(name)).join(', ');
 }
 
 /** Functions the shipped packs for this table record; the truth of a workload counts others as well. */
