@@ -53,6 +53,10 @@ export default class Trace extends BaseCommand {
       exclusive: ['comm'],
     }),
     comm: Flags.string({ description: 'Record processes with this command name (/proc/PID/comm).' }),
+    'scan-stripped': Flags.boolean({
+      description:
+        'Also look for a library linked into programs that were stripped (CUDA runtime on x86-64). Reads the code of every program looked at.',
+    }),
     'ring-size': Flags.integer({
       description: 'Kernel ring buffers together, MiB.',
       default: 128,
@@ -80,6 +84,7 @@ export default class Trace extends BaseCommand {
         durationMs,
         ringBytes: flags['ring-size'] * MIB,
         attachMethod: flags['attach-method'],
+        scanStripped: flags['scan-stripped'],
         commandLine: ['ingero', 'trace', ...this.argv],
       },
       {

@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { ElfFile } from './elf.js';
+import { ElfFile, type SymbolLookup } from './elf.js';
 import { ElfError } from './elf-error.js';
 import { HOST_ARCH } from './host-arch.js';
 import type { LibraryFile } from './model.js';
@@ -19,8 +19,16 @@ export interface Candidate {
 
 /** A file that looked right and is not used. */
 export interface IgnoredLibrary {
-  path: string;
+  file: LibraryFile;
   reason: string;
+}
+
+/** Copies that are linked into other files, and how far to go to find them. */
+export interface EmbeddedSearch {
+  /** Functions that betray a copy; empty: copies are not looked for. */
+  symbols: ReadonlySet<string>;
+  /** Also look into files without symbols, which means reading their code. */
+  scanStripped: boolean;
 }
 
 const OVERLAYFS_MAGIC = 0x794c7630;
@@ -42,8 +50,7 @@ export class LibraryCollector {
     private readonly matcher: SonameMatcher,
     /** `dev:inode` of files already looked at, and images already used; grows with every file offered. */
     private readonly seen: Set<string>,
-    /** Functions that betray a statically linked copy; empty: such copies are not looked for. */
-    private readonly embeddedSymbols: ReadonlySet<string> = new Set(),
+    private readonly embedded: EmbeddedSearch = { symbols: new Set(), scanStripped: false },
   ) {}
 
   /** Whether a file of that name is worth offering, before anything is opened. */
@@ -60,80 +67,84 @@ export class LibraryCollector {
     const byName = [basename(candidate.path), ...(candidate.names ?? [])].some((name) =>
       this.matcher.matches(name),
     );
-    if (candidate.path.split('/').includes('stubs')) {
-      // Link-time stubs carry the real soname and no code that could be called.
-      if (byName) this.ignored.push({ path: candidate.path, reason: 'a link-time stub' });
-      return;
-    }
     this.seen.add(key);
+    const file: LibraryFile = {
+      path: candidate.path,
+      openPath: candidate.openPath,
+      dev: stat.dev,
+      inode: stat.ino,
+      sizeBytes: stat.size,
+      buildId: null,
+      soname: null,
+      version: byName ? versionInName(basename(candidate.path)) : null,
+      foundBy: candidate.foundBy,
+    };
+    let elf: ElfFile | undefined;
     try {
-      this.inspect(candidate, byName);
+      elf = ElfFile.open(candidate.openPath);
+      this.inspect(elf, file, byName);
     } catch (error) {
       if (!(error instanceof ElfError)) throw error;
-      if (byName) this.ignored.push({ path: candidate.path, reason: error.message });
-    }
-  }
-
-  private inspect(candidate: Candidate, byName: boolean): void {
-    const elf = ElfFile.open(candidate.openPath);
-    try {
-      const { soname } = elf;
-      const named = byName || (soname !== null && this.matcher.matches(soname));
-      if (!named && !this.embeds(elf, candidate)) return;
-      if (elf.machine !== HOST_ARCH) {
-        this.ignored.push({
-          path: candidate.path,
-          reason: `built for ${elf.machine}, this host is ${HOST_ARCH}`,
-        });
-        return;
-      }
-      if (this.isSameImage(elf, candidate)) return;
-      this.files.push({
-        path: candidate.path,
-        openPath: candidate.openPath,
-        dev: elf.dev,
-        inode: elf.inode,
-        sizeBytes: elf.sizeBytes,
-        buildId: elf.buildId,
-        soname,
-        version: named ? versionInName(basename(candidate.path)) : null,
-        foundBy: candidate.foundBy,
-        ...(named ? {} : { embedded: true }),
-      });
+      if (byName) this.ignored.push({ file, reason: error.message });
     } finally {
-      elf.close();
+      elf?.close();
     }
   }
 
-  private embeds(elf: ElfFile, candidate: Candidate): boolean {
-    if (this.embeddedSymbols.size === 0) return false;
-    if (elf.hasSymtab && elf.findSymbols(this.embeddedSymbols).size > 0) return true;
-    const usesShared = elf.needed.some((name) => this.matcher.matches(name));
-    if (elf.hasSection('.nv_fatbin') && !usesShared && !elf.hasSymtab) {
-      this.ignored.push({
-        path: candidate.path,
-        reason:
-          'holds CUDA code and no symbols: a library linked into it cannot be probed (driver calls can)',
-      });
+  private inspect(elf: ElfFile, looked: LibraryFile, byName: boolean): void {
+    const { soname } = elf;
+    const named = byName || (soname !== null && this.matcher.matches(soname));
+    const copy = named ? {} : this.embeddedCopy(elf);
+    if (copy === null) return;
+    const file: LibraryFile = {
+      ...looked,
+      buildId: elf.buildId,
+      soname,
+      version: named ? versionInName(basename(looked.path)) : null,
+      ...(named ? {} : { embedded: true }),
+    };
+    const reason = 'reason' in copy ? copy.reason : this.whyIgnored(elf, file);
+    if (reason === null) this.files.push({ ...file, ...copy });
+    else this.ignored.push({ file, reason });
+  }
+
+  private whyIgnored(elf: ElfFile, file: LibraryFile): string | null {
+    if (elf.machine !== HOST_ARCH) return `built for ${elf.machine}, this host is ${HOST_ARCH}`;
+    // Link-time stubs carry the real soname and no code that could be called.
+    if (!file.embedded && file.path.split('/').includes('stubs')) return 'a link-time stub';
+    return this.isSameImage(elf, file) ? 'the same image file is traced through another overlay mount' : null;
+  }
+
+  /** What is linked into a file: null for nothing, or what kept its functions from being found. */
+  private embeddedCopy(elf: ElfFile): { recovered?: SymbolLookup } | { reason: string } | null {
+    const { symbols, scanStripped } = this.embedded;
+    if (symbols.size === 0) return null;
+    if (elf.hasSymtab) return elf.findSymbols(symbols).size > 0 ? {} : null;
+    if (elf.needed.some((name) => this.matcher.matches(name))) return null;
+    if (!scanStripped) {
+      const reason =
+        'holds CUDA code and no symbols: a library linked into it is looked for with --scan-stripped only (driver calls are seen)';
+      return elf.hasSection('.nv_fatbin') ? { reason } : null;
     }
-    return false;
+    const recovered = elf.recover(symbols);
+    if (recovered.found.size > 0) return { recovered };
+    const [why] = recovered.refused;
+    if (why !== undefined)
+      return { reason: `names functions of the library, none of which is certain: ${why[0]}: ${why[1]}` };
+    return elf.hasSection('.nv_fatbin')
+      ? { reason: 'holds CUDA code and none of the functions looked for' }
+      : null;
   }
 
   /**
    * Two overlay mounts of one image show one file under two device numbers, and the kernel puts a probe on the
    * file below both: attaching twice would record every call twice. Inode, size, time and build-id tell.
    */
-  private isSameImage(elf: ElfFile, candidate: Candidate): boolean {
-    if (elf.buildId === null || statfsSync(candidate.openPath).type !== OVERLAYFS_MAGIC) return false;
-    const { mtimeMs } = statSync(candidate.openPath);
+  private isSameImage(elf: ElfFile, file: LibraryFile): boolean {
+    if (elf.buildId === null || statfsSync(file.openPath).type !== OVERLAYFS_MAGIC) return false;
+    const { mtimeMs } = statSync(file.openPath);
     const image = `image:${elf.inode}:${elf.sizeBytes}:${mtimeMs}:${elf.buildId}`;
-    if (this.seen.has(image)) {
-      this.ignored.push({
-        path: candidate.path,
-        reason: 'the same image file is traced through another overlay mount',
-      });
-      return true;
-    }
+    if (this.seen.has(image)) return true;
     this.seen.add(image);
     return false;
   }

@@ -17,6 +17,10 @@ export interface Segment {
 export interface Section {
   name: string;
   type: number;
+  /** SHF_* */
+  flags: number;
+  /** Virtual address; 0 when it is not loaded. */
+  address: number;
   offset: number;
   size: number;
   link: number;
@@ -37,12 +41,18 @@ export const PT_DYNAMIC = 2;
 export const PT_INTERP = 3;
 export const PT_NOTE = 4;
 export const PF_X = 1;
+export const PT_GNU_EH_FRAME = 0x6474e550;
+export const SHT_PROGBITS = 1;
 export const SHT_SYMTAB = 2;
+export const SHT_RELA = 4;
 export const SHT_NOTE = 7;
 export const SHT_NOBITS = 8;
 export const SHT_DYNSYM = 11;
 export const SHT_GNU_VERDEF = 0x6ffffffd;
 export const SHT_GNU_VERSYM = 0x6fffffff;
+export const SHF_WRITE = 1;
+export const SHF_ALLOC = 2;
+export const SHF_EXECINSTR = 4;
 
 const EHDR_SIZE = 64;
 const PHDR_SIZE = 56;
@@ -168,6 +178,8 @@ function readSections(
   const raw = Array.from({ length: counts.sections }, (_, i) => ({
     nameOffset: table.readUInt32LE(i * SHDR_SIZE),
     type: table.readUInt32LE(i * SHDR_SIZE + 4),
+    flags: table.readUInt32LE(i * SHDR_SIZE + 8),
+    address: field(source, table, i * SHDR_SIZE + 16, 'sh_addr'),
     offset: field(source, table, i * SHDR_SIZE + 24, 'sh_offset'),
     size: field(source, table, i * SHDR_SIZE + 32, 'sh_size'),
     link: table.readUInt32LE(i * SHDR_SIZE + 40),

@@ -73,6 +73,19 @@ export function findEntries(
   return entries;
 }
 
+/**
+ * Names that stand in a piece of the file and end with NUL there: offset in the piece -> name. A name may be the
+ * end of a longer string.
+ */
+export function findStrings(
+  source: ByteSource,
+  piece: { offset: number; size: number },
+  names: ReadonlySet<string>,
+): Map<number, string> {
+  const hits = nameOffsets(source, piece, names);
+  return new Map([...hits].filter(([, hit]) => !hit.versioned).map(([at, { name }]) => [at, name]));
+}
+
 function checkMatches(source: ByteSource, count: number): void {
   if (count >= MAX_MATCHES)
     throw new ElfError('elf-malformed', source.path, 'a symbol table repeats one name endlessly');
@@ -86,6 +99,8 @@ function hiddenVersion(source: ByteSource, table: SymbolTable, index: number): b
 
 interface NameHit {
   name: string;
+  /** `@` and not NUL follows. */
+  versioned: boolean;
   oldVersion: boolean;
 }
 
@@ -149,6 +164,7 @@ function nameOffsets(
         checkMatches(source, hits.size);
         hits.set(base + start, {
           name: name.toString('utf8'),
+          versioned: byte === AT,
           oldVersion: byte === AT && bytes[end + 1] !== AT,
         });
       }

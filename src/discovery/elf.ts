@@ -18,6 +18,7 @@ import { readBuildId } from './elf-notes.js';
 import { tablesFromDynamic } from './elf-sstrip.js';
 import { findEntries, type SymbolEntry, type SymbolTable } from './elf-symbols.js';
 import { readVersionDefinitions } from './elf-verdef.js';
+import { recoverFunctions } from './stripped/recover.js';
 
 /** A function in an ELF file. */
 export interface ElfSymbol {
@@ -175,6 +176,23 @@ export class ElfFile {
       }
     }
     return result;
+  }
+
+  /**
+   * Functions of the CUDA runtime, when it is linked into this file, found without symbols; see `recoverFunctions`.
+   * Reads all constant data, and all code when functions are named there.
+   */
+  recover(names: ReadonlySet<string>): SymbolLookup {
+    const { found, uncertain } = recoverFunctions(this.source, this.layout);
+    const isWanted = ([name]: [string, unknown]): boolean => names.has(name);
+    return {
+      found: new Map(
+        [...found]
+          .filter(isWanted)
+          .map(([name, { start, end }]) => [name, { address: BigInt(start), size: end - start }]),
+      ),
+      refused: new Map([...uncertain].filter(isWanted)),
+    };
   }
 
   /** Exactly `length` bytes of file content at virtual address `vaddr`. */

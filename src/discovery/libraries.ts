@@ -19,6 +19,8 @@ export interface LibrarySearch {
   command?: CommandLine;
   /** Functions that betray a statically linked copy: files that define one of them are found too. */
   embeddedSymbols?: readonly string[];
+  /** Also look for copies in files that were stripped; reads the code of every program. Default false. */
+  scanStripped?: boolean;
 }
 
 export interface LibrarySearchResult {
@@ -42,11 +44,7 @@ const MAX_ROOTS = 64;
  */
 export function findLibraries(search: LibrarySearch): LibrarySearchResult {
   const known = new Set<string>();
-  const collector = new LibraryCollector(
-    sonameMatcher(search.sonames),
-    known,
-    new Set(search.embeddedSymbols ?? []),
-  );
+  const collector = collectorFor(search, known);
   const searched: string[] = [];
   const everything = search.pids === undefined && search.command === undefined;
   const pids = search.pids ?? (everything ? listPids() : []);
@@ -59,26 +57,32 @@ export function findLibraries(search: LibrarySearch): LibrarySearchResult {
   return { files: collector.files, searched, ignored: collector.ignored, known };
 }
 
+function collectorFor(search: LibrarySearch, known: Set<string>): LibraryCollector {
+  const { embeddedSymbols = [], scanStripped = false } = search;
+  return new LibraryCollector(sonameMatcher(search.sonames), known, {
+    symbols: new Set(embeddedSymbols),
+    scanStripped,
+  });
+}
+
 /**
  * Libraries that came into the processes since the last call, looked up in their maps only. `known` is what
  * `findLibraries` returned (or the `fileKey`s of files already used); every file looked at is added to it, so the
  * next call opens nothing twice. With a few pids it costs about as much as reading their maps and may run several times a second.
  */
 export function rescanProcesses(
-  pids: readonly number[] | undefined,
-  sonames: readonly string[],
+  search: Omit<LibrarySearch, 'command'>,
   known: Set<string>,
-  embeddedSymbols: readonly string[] = [],
-): LibraryFile[] {
-  const collector = new LibraryCollector(sonameMatcher(sonames), known, new Set(embeddedSymbols));
-  for (const pid of pids ?? listPids()) {
+): Pick<LibrarySearchResult, 'files' | 'ignored'> {
+  const collector = collectorFor(search, known);
+  for (const pid of search.pids ?? listPids()) {
     const files = (mappedFiles(pid) ?? []).filter((file) => {
       const key = `${file.device}:${file.inode}:${file.path}`;
       return known.has(key) ? false : known.add(key);
     });
     if (files.length > 0) offerMappings(collector, pid, files);
   }
-  return collector.files;
+  return { files: collector.files, ignored: collector.ignored };
 }
 
 /** A root file system processes live in, and what tells where they load libraries from. */

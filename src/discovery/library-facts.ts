@@ -21,7 +21,8 @@ export function libraryFacts(
       return libraryVersion(elf, file, libraries);
     },
     defines: (symbol) => {
-      found ??= elf.findSymbols(new Set(symbols));
+      const names = new Set(symbols);
+      found ??= file.recovered === undefined ? elf.findSymbols(names) : elf.recover(names).found;
       return found.has(symbol);
     },
   };

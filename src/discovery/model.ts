@@ -1,3 +1,5 @@
+import type { SymbolLookup } from './elf.js';
+
 /** What the tool knows about one ELF file it may attach to. */
 export interface LibraryFile {
   /** Path a person would recognise, as seen by the process or on this host. */
@@ -16,6 +18,8 @@ export interface LibraryFile {
   foundBy: string;
   /** The library is linked into this file: it was found by the functions it defines, not by its name. */
   embedded?: true;
+  /** Functions found in a stripped file without symbols; absent: its symbol tables tell. */
+  recovered?: SymbolLookup;
 }
 
 export type CostClass = 'emulated' | 'single-step';

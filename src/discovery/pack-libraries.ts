@@ -44,7 +44,7 @@ export function surveyPack({ pack, probes }: CompiledPack): PackLibraries {
     functions: probes.length,
     libraries: files.map((file) => surveyLibrary(pack.name, file, symbols)),
     searched,
-    ignored,
+    ignored: ignored.map(({ file, reason }) => ({ path: file.path, reason })),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ElfFile, ElfSymbol } from './elf.js';
+import type { ElfFile, ElfSymbol, SymbolLookup } from './elf.js';
 import type { ProbeSite } from './model.js';
 import { chooseProbeSite, PROLOGUE_BYTES } from './prologue.js';
 
@@ -13,9 +13,13 @@ export interface ProbeLocations {
  * Finds the probe site of each function that exists in `elf`, in the order of `symbols`. Names at one address
  * give one site: NCCL's `ncclX` and `pncclX` are one function and two probes would count each call twice.
  * Throws ElfError when the file itself is damaged.
+ * @param lookup where the names are, when that is known already; it may hold more of them
  */
-export function locate(elf: ElfFile, symbols: readonly string[]): ProbeLocations {
-  const { found, refused } = elf.lookup(new Set(symbols));
+export function locate(
+  elf: ElfFile,
+  symbols: readonly string[],
+  { found, refused }: SymbolLookup = elf.lookup(new Set(symbols)),
+): ProbeLocations {
   const missing = new Map<string, string>();
   const byAddress = new Map<bigint, { symbol: ElfSymbol; names: [string, ...string[]] }>();
   for (const name of new Set(symbols)) {

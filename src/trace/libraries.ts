@@ -30,6 +30,8 @@ export interface PlannedFile {
   error: string | null;
 }
 
+const RECOVERED = 'it has no symbols; its functions were found by their names and numbers';
+
 /** Plans and attaches packs to library files as they are found, and keeps the count. */
 export class LibraryTracer {
   readonly #libraryIds = new Ids(Number.MAX_SAFE_INTEGER);
@@ -86,6 +88,11 @@ export class LibraryTracer {
     };
   }
 
+  /** Row of a file that was found for a pack and is not used. */
+  ignored(pack: CompiledPack, file: LibraryFile, reason: string): Row {
+    return libraryRow({ libraryId: this.#libraryIds.take() ?? 0, pack, file }, 'ignored', reason);
+  }
+
   /** Rows that say a pack found no library. */
   unfound(pack: CompiledPack, reason: string): Attached {
     return { libraries: [], probes: unfoundRows(pack, reason, () => this.#nextSkipped++) };
@@ -97,7 +104,9 @@ function stateOf(
   { plan, error }: PlannedFile,
   outcomes: readonly { error: string | null }[],
 ): ['traced' | 'failed' | 'ignored', string | null] {
-  if (outcomes.some((outcome) => outcome.error === null)) return ['traced', null];
+  if (outcomes.some((outcome) => outcome.error === null)) {
+    return ['traced', plan.file.recovered === undefined ? null : RECOVERED];
+  }
   const failure = error ?? outcomes[0]?.error;
   if (
     failure === undefined &&
@@ -117,7 +126,9 @@ function viewOf(elf: ElfFile, { pack, probes }: CompiledPack, file: LibraryFile)
     pack.libraries,
     conditions.flatMap(({ symbol }) => symbol ?? []),
   );
-  return { locate: (symbols) => locate(elf, symbols), unmet: (when) => unmetCondition(when, facts) };
+  // All names at once: reading a large file's symbol tables for each function would take minutes.
+  const lookup = file.recovered ?? elf.lookup(new Set(probes.flatMap(({ symbols }) => symbols)));
+  return { locate: (symbols) => locate(elf, symbols, lookup), unmet: (when) => unmetCondition(when, facts) };
 }
 
 /** A file that cannot be read. */

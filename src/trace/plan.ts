@@ -107,7 +107,7 @@ export function requiredMissing(
 
 /** Row of `libraries` for a file. */
 export function libraryRow(
-  plan: FilePlan,
+  plan: Pick<FilePlan, 'libraryId' | 'pack' | 'file'>,
   state: 'traced' | 'failed' | 'ignored',
   reason: string | null,
 ): Row {

@@ -12,7 +12,9 @@ import {
   findLibraries,
   findProgram,
   HOST_ARCH,
+  type IgnoredLibrary,
   type LibraryFile,
+  type LibrarySearch,
   readProcess,
   rescanProcesses,
   toEnvironment,
@@ -50,6 +52,8 @@ export interface TraceOptions {
   durationMs: number | null;
   ringBytes: number;
   attachMethod: 'auto' | 'perf-link';
+  /** Also look for libraries linked into files that were stripped. */
+  scanStripped: boolean;
   /** For the `command_line` column. */
   commandLine: readonly string[];
 }
@@ -102,9 +106,9 @@ export class TraceSession {
   readonly #options: TraceOptions;
   readonly #observer: TraceObserver;
   readonly #packs: readonly CompiledPack[];
-  readonly #sonames: readonly string[];
-  /** Functions that tell a file a library is linked into. */
-  readonly #embeddedSymbols: readonly string[];
+  /** What files the packs are for. */
+  readonly #search: Pick<LibrarySearch, 'sonames' | 'embeddedSymbols' | 'scanStripped'>;
+  readonly #ignored: IgnoredLibrary[] = [];
   readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
   /** Packs for which a library file was found. */
@@ -126,10 +130,13 @@ export class TraceSession {
     this.#observer = observer;
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
     this.#packs = options.packs.map((pack) => compilePack(pack, HOST_ARCH));
-    this.#sonames = [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))];
-    this.#embeddedSymbols = this.#packs
-      .filter(({ pack }) => isEmbeddable(pack))
-      .flatMap(({ probes }) => probes.flatMap(({ symbols }) => symbols));
+    this.#search = {
+      sonames: [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))],
+      embeddedSymbols: this.#packs
+        .filter(({ pack }) => isEmbeddable(pack))
+        .flatMap(({ probes }) => probes.flatMap(({ symbols }) => symbols)),
+      scanStripped: options.scanStripped,
+    };
   }
 
   /** Records until the end. Throws IngeroError for what is refused before recording starts. */
@@ -187,6 +194,7 @@ export class TraceSession {
   #begin(found: readonly PlannedFile[], userMask: number): void {
     this.#describeTargets();
     for (const planned of found) this.#attach(planned);
+    this.#sendIgnored(this.#ignored);
     this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
     this.#observer.started({
       libraries: this.#tracer.tracedLibraries,
@@ -257,14 +265,14 @@ export class TraceSession {
   #findLibraries(): LibraryFile[] {
     const { target } = this.#options;
     const { files, searched, ignored, known } = findLibraries({
-      sonames: this.#sonames,
-      embeddedSymbols: this.#embeddedSymbols,
+      ...this.#search,
       ...(target.kind === 'all' || target.kind === 'command' ? {} : { pids: this.#pids ?? [] }),
       ...(target.kind === 'command'
         ? { command: { argv: target.argv, env: process.env, cwd: process.cwd() } }
         : {}),
     });
-    this.#searched.push(...searched, ...ignored.map(({ path, reason }) => `${path} (${reason})`));
+    this.#searched.push(...searched, ...ignored.map(({ file, reason }) => `${file.path} (${reason})`));
+    this.#ignored.push(...ignored);
     for (const key of known) this.#known.add(key);
     return files;
   }
@@ -282,7 +290,7 @@ export class TraceSession {
       exitCode: EXIT.targetMissing,
       expected:
         files.length === 0
-          ? `a library named ${this.#sonames.join(' or ')}`
+          ? `a library named ${this.#search.sonames.join(' or ')}`
           : `the functions in ${files.join(' or ')}`,
       next: `Looked at: ${this.#searched.join('; ')}.`,
     });
@@ -314,6 +322,16 @@ export class TraceSession {
     const decodings = this.#tracer.describe(this.#object, planned.plan);
     this.#recorder.send({ type: 'decodings', decodings });
     this.#recorder.send({ type: 'probes', ...this.#tracer.attach(this.#links, planned) });
+  }
+
+  /** Files that look right and are not used are rows as well, each for the packs it would have served. */
+  #sendIgnored(ignored: readonly IgnoredLibrary[]): void {
+    const libraries = ignored.flatMap(({ file, reason }) =>
+      this.#packs
+        .filter((pack) => matchesPack(pack, file))
+        .map((pack) => this.#tracer.ignored(pack, file, reason)),
+    );
+    if (libraries.length > 0) this.#recorder.send({ type: 'probes', libraries, probes: [] });
   }
 
   #sendUnfound(): void {
@@ -402,9 +420,14 @@ export class TraceSession {
           ? (initialPids(target) ?? [])
           : [...(target.kind === 'pids' ? target.pids : []), ...descendants(this.#pids ?? [])];
     if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
-    for (const file of rescanProcesses(pids, this.#sonames, this.#known, this.#embeddedSymbols)) {
+    const { files, ignored } = rescanProcesses(
+      { ...this.#search, ...(pids === undefined ? {} : { pids }) },
+      this.#known,
+    );
+    for (const file of files) {
       for (const planned of this.#plan(file)) this.#attach(planned);
     }
+    this.#sendIgnored(ignored);
   }
 
   #endOnSignals(): () => void {

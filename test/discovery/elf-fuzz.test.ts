@@ -33,6 +33,7 @@ function exercise(path: string): void {
       () => file.hasSection('.text'),
       () => file.lookup(new Set(names)),
       () => locate(file, names),
+      () => file.recover(new Set(['cudaMalloc', 'cudaFree'])),
     ];
     for (const use of uses) attempt(use);
   } catch (error) {
@@ -52,7 +53,7 @@ function attempt(use: () => unknown): void {
 
 test(`${MUTATIONS} damaged files: a typed error or a result, never a crash, never much memory`, () => {
   const source =
-    'static int local(int a) { return a; } int alpha(int a) { return local(a); } int beta(int a) { return a + 2; } int third(void) { return 3; }';
+    'static int local(int a) { return a; } int alpha(int a) { return local(a); } int beta(int a) { return a + 2; } int third(void) { return 3; } const char *table[] = {"cudaMalloc"}; const char *name(int n) { return n ? "cudaFree" : table[0]; }';
   const whole = readFileSync(
     compile(`${folder}/libfuzz.so`, source, ...shared('libfuzz.so.1', '-Wl,-rpath,$ORIGIN')),
   );

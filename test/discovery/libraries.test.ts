@@ -164,7 +164,7 @@ describe('in processes', () => {
   test('libraries opened later are found once each, and quickly', async () => {
     const target = await Target.start(opener);
     const known = new Set<string>();
-    const rescan = () => rescanProcesses([target.pid], ['libprobe.so.*'], known);
+    const rescan = () => rescanProcesses({ pids: [target.pid], sonames: ['libprobe.so.*'] }, known).files;
     expect(rescan()).toEqual([]);
     await target.open(library);
     expect(rescan().map((file) => file.path)).toEqual([library]);
@@ -178,7 +178,7 @@ describe('in processes', () => {
     const used = new Set(
       findLibraries({ sonames: ['libprobe.so.*'], pids: [target.pid] }).files.map(fileKey),
     );
-    expect(rescanProcesses([other.pid], ['libprobe.so.*'], used)).toEqual([]);
+    expect(rescanProcesses({ pids: [other.pid], sonames: ['libprobe.so.*'] }, used).files).toEqual([]);
   });
 
   test('a statically linked copy, by the functions it defines', async () => {
@@ -197,14 +197,16 @@ describe('in processes', () => {
     expect(found.files).toMatchObject([{ path: whole, embedded: true, version: null }]);
     const hidden = search((await Target.start(stripped)).pid);
     expect(hidden.files).toEqual([]);
-    expect(hidden.ignored).toMatchObject([{ path: stripped, reason: expect.stringMatching(/no symbols/) }]);
+    expect(hidden.ignored).toMatchObject([
+      { file: { path: stripped }, reason: expect.stringMatching(/no symbols/) },
+    ]);
   });
 
   test('an unreadable or finished process is no failure', () => {
     const { files, searched } = findLibraries({ sonames: ['libprobe.so.*'], pids: [0x3fffff] });
     expect(files).toEqual([]);
     expect(searched[0]).toBe('the memory maps of 0 of 1 processes');
-    expect(rescanProcesses([0x3fffff], ['libprobe.so.*'], new Set())).toEqual([]);
+    expect(rescanProcesses({ pids: [0x3fffff], sonames: ['libprobe.so.*'] }, new Set()).files).toEqual([]);
   });
 });
 
@@ -279,11 +281,11 @@ describe.skipIf(!canUnshare)('in other mount namespaces', () => {
     await one.open(`${folder}/merged1/m/libprobe.so.1`);
     await two.open(`${folder}/merged2/m/libprobe.so.1`);
     const first = findLibraries({ sonames: ['libprobe.so.*'], pids: [one.pid] });
-    expect(rescanProcesses([two.pid], ['libprobe.so.*'], first.known)).toEqual([]);
+    expect(rescanProcesses({ pids: [two.pid], sonames: ['libprobe.so.*'] }, first.known).files).toEqual([]);
     const { files, ignored } = findLibraries({ sonames: ['libprobe.so.*'], pids: [one.pid, two.pid] });
     expect(files).toHaveLength(1);
     expect(ignored).toMatchObject([
-      { path: `${folder}/merged2/m/libprobe.so.1`, reason: expect.stringMatching(/overlay/) },
+      { file: { path: `${folder}/merged2/m/libprobe.so.1` }, reason: expect.stringMatching(/overlay/) },
     ]);
   });
 });
@@ -416,7 +418,7 @@ describe('for a command', () => {
     execFileSync('mkfifo', [`${bad}/libleaf.so.5`]);
     const { files, ignored } = find(['true'], { LD_LIBRARY_PATH: bad });
     expect(files).toEqual([]);
-    expect(ignored.map(({ path, reason }) => [path.slice(bad.length + 1), reason])).toEqual([
+    expect(ignored.map(({ file, reason }) => [file.path.slice(bad.length + 1), reason])).toEqual([
       ['libleaf.so.1', `${bad}/libleaf.so.1: not an ELF file`],
       ['libleaf.so.2', expect.stringMatching(/^built for (arm64|x64), this host is/)],
     ]);

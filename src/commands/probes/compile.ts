@@ -1,12 +1,18 @@
 import { basename, resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../base-command.js';
-import { ElfFile, findLibraries, HOST_ARCH, type LibraryFile } from '../../discovery/index.js';
+import {
+  ElfFile,
+  findLibraries,
+  HOST_ARCH,
+  type LibraryFile,
+  type SymbolLookup,
+} from '../../discovery/index.js';
 import { versionInName } from '../../discovery/soname-glob.js';
 import { EXIT, IngeroError } from '../../errors.js';
 import { compilePack } from '../../packs/compile.js';
 import { packDirFlag } from '../../packs/flags.js';
-import type { Arch, Pack } from '../../packs/model.js';
+import type { Arch, CompiledPack, Pack } from '../../packs/model.js';
 import { PackRegistry } from '../../packs/registry.js';
 import { type CompileReport, compileReport } from '../../trace/compile-report.js';
 import { compileReportLines } from '../../trace/compile-text.js';
@@ -32,6 +38,9 @@ export default class ProbesCompile extends BaseCommand {
   };
   static override flags = {
     'pack-dir': packDirFlag,
+    'scan-stripped': Flags.boolean({
+      description: 'As for trace: also look for functions in files without symbols.',
+    }),
     library: Flags.string({ description: 'Library file to plan for, whatever its name.' }),
     arch: Flags.option({
       description: 'Architecture. [default: that of the library, else of this host]',
@@ -44,31 +53,37 @@ export default class ProbesCompile extends BaseCommand {
     const pack = PackRegistry.open(flags['pack-dir']).packOrFile(args.pack);
     const report =
       flags.library === undefined
-        ? planForHost(pack, flags.arch ?? HOST_ARCH)
-        : planForLibrary(pack, resolve(flags.library), flags.arch);
+        ? planForHost(pack, flags.arch ?? HOST_ARCH, flags['scan-stripped'])
+        : planForLibrary(pack, resolve(flags.library), flags.arch, flags['scan-stripped']);
     for (const line of compileReportLines(report)) this.log(line);
     return report;
   }
 }
 
 /** Libraries of another architecture are not looked for: they would not run here. */
-function planForHost(pack: Pack, arch: Arch): CompileReport {
+function planForHost(pack: Pack, arch: Arch, scanStripped: boolean): CompileReport {
   const compiled = compilePack(pack, arch);
   if (arch !== HOST_ARCH) return compileReport(compiled, []);
   const isLinkedIn = pack.libraries.some((library) => library.static === true);
   const { files, searched, ignored } = findLibraries({
     sonames: pack.libraries.map(({ soname }) => soname),
-    embeddedSymbols: isLinkedIn ? compiled.probes.flatMap(({ symbols }) => symbols) : [],
+    embeddedSymbols: isLinkedIn ? symbolsOf(compiled) : [],
+    scanStripped,
   });
   const tracer = new LibraryTracer();
   return compileReport(
     compiled,
     files.map((file) => tracer.plan(compiled, file)),
-    { searched, ignored },
+    { searched, ignored: ignored.map(({ file, reason }) => ({ path: file.path, reason })) },
   );
 }
 
-function planForLibrary(pack: Pack, path: string, wanted: Arch | undefined): CompileReport {
+function planForLibrary(
+  pack: Pack,
+  path: string,
+  wanted: Arch | undefined,
+  scanStripped: boolean,
+): CompileReport {
   const { file, arch } = describeLibrary(path);
   if (wanted !== undefined && wanted !== arch) {
     throw new IngeroError(`${path} is built for ${arch}, not for ${wanted}.`, {
@@ -78,7 +93,23 @@ function planForLibrary(pack: Pack, path: string, wanted: Arch | undefined): Com
     });
   }
   const compiled = compilePack(pack, arch);
-  return compileReport(compiled, [new LibraryTracer().plan(compiled, file)]);
+  const recovered = scanStripped ? recoverFrom(path, symbolsOf(compiled)) : null;
+  const looked = recovered === null ? file : { ...file, recovered };
+  return compileReport(compiled, [new LibraryTracer().plan(compiled, looked)]);
+}
+
+/** Functions found without symbols; null where the file has its symbols. */
+function recoverFrom(path: string, symbols: readonly string[]): SymbolLookup | null {
+  const elf = ElfFile.open(path);
+  try {
+    return elf.hasSymtab ? null : elf.recover(new Set(symbols));
+  } finally {
+    elf.close();
+  }
+}
+
+function symbolsOf(compiled: CompiledPack): string[] {
+  return compiled.probes.flatMap(({ symbols }) => symbols);
 }
 
 function describeLibrary(path: string): { file: LibraryFile; arch: Arch } {
