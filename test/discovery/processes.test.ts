@@ -62,7 +62,7 @@ test('pids, threads and names', async () => {
   await ready;
   expect(listPids()).toContain(pid);
   expect(listPids()).toContain(1);
-  expect(pidsByComm('a very-long) (name')).toEqual([pid]);
+  expect(pidsByComm('a very-long) (name')).toContain(pid);
   expect(pidsByComm('no such name')).toEqual([]);
   const tids = threadsOf(pid);
   expect(tids).toHaveLength(2);

@@ -166,8 +166,8 @@ describe('nothing is guessed', () => {
 
   test('a function with the name and the number that does not call what the others call is none of them', () => {
     const id = CALLBACK_IDS.get(first)?.[0];
-    const mine = `__attribute__((noinline)) void log(int number, const char *name) { __asm__ volatile("nop" :: "r"(number), "r"(name)); }
-      __attribute__((FORM)) void mine(void) { log(${id}, "${first}"); log(${id}, ""); }`;
+    const mine = `__attribute__((noinline)) void report(int number, const char *name) { __asm__ volatile("nop" :: "r"(number), "r"(name)); }
+      __attribute__((FORM)) void mine(void) { report(${id}, "${first}"); report(${id}, ""); }`;
     const { found, refused } = recover('stranger', imitation(others, mine));
     expect(found.size).toBe(others.length);
     expect(refused.get(first)).toBe('no function of the runtime refers to its name');
