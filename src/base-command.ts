@@ -22,7 +22,8 @@ export abstract class BaseCommand extends Command {
     return this.fail(error);
   }
 
-  private fail(error: IngeroError): void {
+  /** Prints an error as the command's form of output wants it, and sets the exit code. */
+  protected fail(error: IngeroError): void {
     if (this.jsonEnabled()) {
       this.logJson(error.toJSON());
     } else {

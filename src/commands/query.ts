@@ -45,6 +45,7 @@ export default class Query extends BaseCommand {
       humanUnits: false,
       start: (capture, budget) => execute(capture, sql, budget),
       note: (line) => this.logToStderr(line),
+      report: (error) => this.fail(error),
     });
   }
 

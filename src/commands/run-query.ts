@@ -46,6 +46,7 @@ export default class RunQuery extends BaseCommand {
       humanUnits: true,
       start: (capture, budget) => runNamed(capture, query, values, budget),
       note: (line) => this.logToStderr(line),
+      report: (error) => this.fail(error),
     });
   }
 }

@@ -2,6 +2,9 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
 import { parseFailure } from './sql-error.js';
 
+/** After an interrupt DuckDB gets this long to stop; some functions never look, ms. */
+const GRACE_MS = 3000;
+
 /**
  * How long a query may work, and Ctrl-C. Only time spent in DuckDB counts: a reader who pages through
  * the output is not a slow query. Dispose of it to release the signal handler.
@@ -9,12 +12,23 @@ import { parseFailure } from './sql-error.js';
 export class Budget {
   #remainingMs: number;
   #stopped: IngeroError | undefined;
+  #isWorking = false;
   readonly #timeoutMs: number;
   readonly #connection: DuckDBConnection;
+  readonly #onStuck: (reason: IngeroError) => void;
+  #stuckTimer: NodeJS.Timeout | undefined;
 
-  /** @param timeoutMs Milliseconds of work allowed; 0 is no limit. */
-  constructor(connection: DuckDBConnection, timeoutMs: number) {
+  /**
+   * @param timeoutMs Milliseconds of work allowed; 0 is no limit.
+   * @param onStuck Called when DuckDB was told to stop and goes on all the same: only ending the process helps.
+   */
+  constructor(
+    connection: DuckDBConnection,
+    timeoutMs: number,
+    onStuck: (reason: IngeroError) => void = () => {},
+  ) {
     this.#connection = connection;
+    this.#onStuck = onStuck;
     this.#timeoutMs = timeoutMs;
     this.#remainingMs = timeoutMs;
     // Once: a second Ctrl-C ends the process the ordinary way.
@@ -33,6 +47,7 @@ export class Budget {
   #stop(reason: IngeroError): void {
     this.#stopped ??= reason;
     this.#connection.interrupt();
+    if (this.#isWorking) this.#stuckTimer ??= setTimeout(() => this.#onStuck(reason), GRACE_MS);
   }
 
   #timedOut(): IngeroError {
@@ -51,18 +66,22 @@ export class Budget {
       this.#timeoutMs === 0
         ? undefined
         : setTimeout(() => this.#stop(this.#timedOut()), Math.max(1, this.#remainingMs));
+    this.#isWorking = true;
     try {
       return await step();
     } catch (cause) {
       if (this.#stopped !== undefined && /interrupt/i.test(parseFailure(cause).type)) throw this.#stopped;
       throw cause;
     } finally {
+      this.#isWorking = false;
+      clearTimeout(this.#stuckTimer);
       clearTimeout(timer);
       this.#remainingMs -= performance.now() - started;
     }
   }
 
   dispose(): void {
+    clearTimeout(this.#stuckTimer);
     process.off('SIGINT', this.#onSignal);
   }
 }

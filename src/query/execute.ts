@@ -5,6 +5,7 @@ import {
   type DuckDBType,
   DuckDBTypeId,
 } from '@duckdb/node-api';
+import { EXIT, IngeroError } from '../errors.js';
 import type { Budget } from './budget.js';
 import { damaged } from './capture-file.js';
 import type { OpenCapture } from './open.js';
@@ -68,6 +69,19 @@ function release(chunk: DuckDBDataChunk): void {
   new ArrayBuffer(bytes);
 }
 
+function describe(result: DuckDBResult): Pick<QueryResult, 'columns' | 'types'> {
+  try {
+    return { columns: describeColumns(result), types: result.columnTypes() };
+  } catch (cause) {
+    throw new IngeroError('The result has a column of a type that has no values to show.', {
+      code: 'sql-error',
+      exitCode: EXIT.sql,
+      next: 'Cast the column, for example to VARCHAR.',
+      cause,
+    });
+  }
+}
+
 const DAMAGE = new Set(['IO', 'Corruption', 'Serialization', 'INTERNAL', 'FATAL']);
 
 /**
@@ -94,8 +108,7 @@ export async function execute(
     return statement.stream();
   });
   return {
-    columns: describeColumns(result),
-    types: result.columnTypes(),
+    ...describe(result),
     async *chunks() {
       for (;;) {
         const chunk = await step(() => result.fetchChunk());

@@ -1,7 +1,8 @@
 import { Flags } from '@oclif/core';
 import { EXIT, IngeroError } from '../errors.js';
 import { FORMATS, type FormatName } from './format.js';
-import { DEFAULT_MEMORY_LIMIT } from './open.js';
+import { parseSize } from './limits.js';
+import { DEFAULT_MEMORY_LIMIT, DEFAULT_THREADS, type OpenOptions } from './open.js';
 
 const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
@@ -24,9 +25,9 @@ const duration = Flags.custom<number>({
   },
 });
 
-const memory = Flags.custom<string>({
+const size = Flags.custom<string>({
   parse: async (text) => {
-    if (!/^[1-9]\d*(\.\d+)?\s*[KMGT]i?B$/.test(text)) {
+    if (parseSize(text) === undefined) {
       throw usage(`${JSON.stringify(text)} is not a size.`, 'such as 512MB or 4GiB');
     }
     return text;
@@ -58,10 +59,21 @@ export const resultFlags = {
     defaultHelp: async () => '5m',
     helpValue: 'DURATION',
   }),
-  'memory-limit': memory({
-    description: 'Memory the query may use; nothing is spilled to disk.',
+  'memory-limit': size({
+    description: 'Memory the query may use.',
     default: DEFAULT_MEMORY_LIMIT,
     helpValue: 'SIZE',
+  }),
+  spill: size({
+    description:
+      'Disk space the query may use beyond its memory, in a private temporary directory that is removed afterwards. [default: none]',
+    helpValue: 'SIZE',
+  }),
+  threads: Flags.integer({
+    description: 'Threads the query may use.',
+    default: DEFAULT_THREADS,
+    min: 1,
+    max: 256,
   }),
 };
 
@@ -73,4 +85,11 @@ export interface ResultFlags {
   /** Milliseconds. */
   timeout: number;
   'memory-limit': string;
+  spill: string | undefined;
+  threads: number;
+}
+
+/** How a capture is opened under these flags. */
+export function openOptions(flags: ResultFlags): OpenOptions {
+  return { memoryLimit: flags['memory-limit'], spill: flags.spill, threads: flags.threads };
 }

@@ -3,16 +3,21 @@ import { resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { SCHEMA_VERSION } from '../capture/version.js';
 import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
+import { PrivateDirectory } from './private-directory.js';
 import { sqlFailure } from './sql-error.js';
 
 export interface OpenOptions {
-  /** Memory DuckDB may use, e.g. `1GB`. There is no spilling to disk behind the fence. */
+  /** Memory DuckDB may use, e.g. `1GB`. */
   memoryLimit?: string;
+  /** Disk space it may use beyond that, e.g. `10GB`, in a private directory; none unless given. */
+  spill?: string | undefined;
   threads?: number;
 }
 
 export const DEFAULT_MEMORY_LIMIT = '1GB';
-const DEFAULT_THREADS = 2;
+export const DEFAULT_THREADS = 2;
+/** For settings that would otherwise name a directory of the user's. */
+const NOWHERE = '/nonexistent';
 
 /** A capture opened behind the fence: it can be read, and nothing else on this host can be touched. */
 export interface OpenCapture {
@@ -23,12 +28,14 @@ export interface OpenCapture {
   close(): void;
 }
 
-function fenceConfig(options: OpenOptions): Record<string, string> {
+function fenceConfig(options: OpenOptions, spill: PrivateDirectory | undefined): Record<string, string> {
   return {
     access_mode: 'READ_ONLY',
-    temp_directory: '',
-    secret_directory: '',
-    extension_directory: '',
+    temp_directory: spill?.path ?? '',
+    ...(options.spill === undefined ? {} : { max_temp_directory_size: options.spill }),
+    secret_directory: NOWHERE,
+    extension_directory: NOWHERE,
+    home_directory: NOWHERE,
     allow_persistent_secrets: 'false',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
@@ -53,19 +60,23 @@ export async function openCapture(file: string, options: OpenOptions = {}): Prom
   checkCaptureFile(named);
   // Through a link, DuckDB would look for the .wal outside what its fence lets it read.
   const path = realpathSync(named);
-  const instance = await DuckDBInstance.create(path, fenceConfig(options)).catch((cause: unknown) => {
+  const spill = options.spill === undefined ? undefined : new PrivateDirectory();
+  const instance = await DuckDBInstance.create(path, fenceConfig(options, spill)).catch((cause: unknown) => {
+    spill?.remove();
     throw openFailure(path, cause);
   });
   const connection = await instance.connect();
   const close = (): void => {
     connection.closeSync();
     instance.closeSync();
+    spill?.remove();
   };
   try {
     await connection.run('SET errors_as_json = true');
     // DuckDB lets SQL write a database's own .wal even with external access off; without any file
-    // system it cannot. The file itself is open already. This must follow the opening.
-    await connection.run("SET disabled_filesystems = 'LocalFileSystem'");
+    // system it cannot. The file itself is open already. This must follow the opening. Spilling needs a
+    // file system; then it is the gate for statements (prepareReading) that keeps the .wal.
+    if (spill === undefined) await connection.run("SET disabled_filesystems = 'LocalFileSystem'");
     await connection.run('SET lock_configuration = true');
     const schemaVersion = await readSchemaVersion(connection, path);
     return { path, connection, schemaVersion, close };

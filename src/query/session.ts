@@ -1,7 +1,10 @@
+import type { IngeroError } from '../errors.js';
 import { Budget } from './budget.js';
 import type { QueryResult } from './execute.js';
-import type { ResultFlags } from './flags.js';
+import { openOptions, type ResultFlags } from './flags.js';
+import { boundMemory, exitNow, parseSize } from './limits.js';
 import { type OpenCapture, openCapture } from './open.js';
+import { PrivateDirectory } from './private-directory.js';
 import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.js';
 
 /** Rows `--json` holds in memory unless --max-rows says otherwise. */
@@ -17,6 +20,8 @@ export interface Session {
   start(capture: OpenCapture, budget: Budget): Promise<QueryResult>;
   /** Says something to the user beside the result. */
   note(text: string): void;
+  /** Reports the error the process ends with when DuckDB cannot be stopped. */
+  report(error: IngeroError): void;
 }
 
 /**
@@ -25,8 +30,13 @@ export interface Session {
  */
 export async function runSession(session: Session): Promise<JsonResult | undefined> {
   const { flags } = session;
-  const capture = await openCapture(session.file, { memoryLimit: flags['memory-limit'] });
-  const budget = new Budget(capture.connection, flags.timeout);
+  boundMemory(parseSize(flags['memory-limit']) ?? 0);
+  const capture = await openCapture(session.file, openOptions(flags));
+  const budget = new Budget(capture.connection, flags.timeout, (error) => {
+    session.report(error);
+    PrivateDirectory.removeAll();
+    exitNow(error.exitCode);
+  });
   try {
     const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
     const result = limitRows(await session.start(capture, budget), maxRows);

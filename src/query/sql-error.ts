@@ -58,7 +58,7 @@ export function sqlFailure(sql: string, cause: unknown): IngeroError {
     return new IngeroError('The query needs more memory than it may use.', {
       code: 'sql-out-of-memory',
       exitCode: EXIT.sql,
-      next: 'Raise --memory-limit (a capture is never spilled to disk), or aggregate before sorting.',
+      next: 'Raise --memory-limit, allow disk space with --spill, or aggregate before sorting.',
       cause,
     });
   }

@@ -1,5 +1,5 @@
 import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from '@duckdb/node-api';
-import { refused, sqlFailure } from './sql-error.js';
+import { refused } from './sql-error.js';
 
 /** What a reading statement can begin with. DuckDB turns some others (PRAGMA, PIVOT) into a SELECT itself. */
 const READING = new Set([
@@ -35,7 +35,7 @@ export function leadingKeyword(sql: string): string {
  * Prepares the one reading statement in `sql`. Everything else is refused before it runs: several
  * statements, and any type but SELECT and EXPLAIN.
  *
- * Throws IngeroError with `EXIT.sql`.
+ * Throws IngeroError with `EXIT.sql` for what is refused, and DuckDB's error for what it cannot prepare.
  */
 export async function prepareReading(
   connection: DuckDBConnection,
@@ -43,22 +43,18 @@ export async function prepareReading(
 ): Promise<DuckDBPreparedStatement> {
   const keyword = leadingKeyword(sql);
   if (keyword === '' && sql.replace(skip, '') === '') throw refused('there is no SQL statement.');
-  try {
-    const statements = await connection.extractStatements(sql);
-    if (!READING.has(keyword)) throw refused(`${keyword} statements are not allowed on a capture.`);
-    if (statements.count !== 1) {
-      throw refused(
-        keyword === 'PIVOT' || /\bpivot\b/i.test(sql)
-          ? 'PIVOT runs as several statements unless its values are listed with IN (...).'
-          : `${statements.count} statements were given; run them one at a time.`,
-      );
-    }
-    const statement = await statements.prepare(0);
-    if (!ALLOWED.has(statement.statementType)) {
-      throw refused(`${StatementType[statement.statementType]} statements are not allowed on a capture.`);
-    }
-    return statement;
-  } catch (cause) {
-    throw sqlFailure(sql, cause);
+  const statements = await connection.extractStatements(sql);
+  if (!READING.has(keyword)) throw refused(`${keyword} statements are not allowed on a capture.`);
+  if (statements.count !== 1) {
+    throw refused(
+      keyword === 'PIVOT' || /\bpivot\b/i.test(sql)
+        ? 'PIVOT runs as several statements unless its values are listed with IN (...).'
+        : `${statements.count} statements were given; run them one at a time.`,
+    );
   }
+  const statement = await statements.prepare(0);
+  if (!ALLOWED.has(statement.statementType)) {
+    throw refused(`${StatementType[statement.statementType]} statements are not allowed on a capture.`);
+  }
+  return statement;
 }
