@@ -47,7 +47,7 @@ export function compileProbe(
   index: number,
   types: TypeTable,
   arch: Arch,
-  { sizes = {}, when = [] }: Partial<Pick<Pack, 'sizes' | 'when'>> = {},
+  { sizes = {}, when = [], source }: Partial<Pick<Pack, 'sizes' | 'when' | 'source'>> = {},
 ): { probe?: CompiledProbe; functionName?: string; issues: PackIssue[] } {
   const at = ['probes', index] as const;
   const { prototype, issues: textIssues } = parsePrototype(probe.prototype, types);
@@ -112,6 +112,7 @@ export function compileProbe(
       prototype: probe.prototype.trim().replaceAll(/\s+/g, ' '),
       symbols: probe.symbols ?? [prototype.name],
       required: probe.required ?? false,
+      ...(probe.enabled === false ? { disabled: source?.disabled[index] ?? 'the pack' } : {}),
       mode: probe.mode ?? 'call',
       slots: slots.slots,
       when: [...when, ...(probe.when ?? [])],

@@ -1,4 +1,7 @@
+import type { PackPath } from './issue.js';
+import type { Origin } from './load.js';
 import type { CaptureSpec, ConditionSpec, Pack, ProbeSpec } from './model.js';
+import { type ProbeOrigins, probeOrigins } from './origins.js';
 import { parsePrototype, parseTypes } from './prototype.js';
 import { whenText } from './when.js';
 
@@ -9,6 +12,7 @@ export interface ProbeDescription {
   symbols: string[];
   mode: 'call' | 'entry';
   required: boolean;
+  enabled: boolean;
   /** What fills each column, in the words of the pack. */
   columns: { column: string; from: string }[];
   /** What all has to hold for a library file to be probed, the pack's own conditions included. */
@@ -17,13 +21,15 @@ export interface ProbeDescription {
   where: string[];
   /** Further keys of the probe, as the pack gives them. */
   settings: Record<string, unknown>;
+  origins: ProbeOrigins;
 }
 
 /** Describes the probes of a valid pack for people. */
-export function describeProbes(pack: Pack): ProbeDescription[] {
+export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): ProbeDescription[] {
   const { types } = parseTypes(pack.types);
-  return pack.probes.map((probe) => {
-    const { prototype, op, symbols, mode, required, when, where, capture, ...settings } =
+  const origins = probeOrigins(pack, origin);
+  return pack.probes.map((probe, index) => {
+    const { prototype, op, symbols, mode, required, enabled, when, where, capture, ...settings } =
       probe satisfies ProbeSpec;
     const name = parsePrototype(prototype, types).prototype?.name ?? '';
     return {
@@ -32,10 +38,12 @@ export function describeProbes(pack: Pack): ProbeDescription[] {
       symbols: [...(symbols ?? [name])],
       mode: mode ?? 'call',
       required: required ?? false,
+      enabled: enabled ?? true,
       columns: (capture ?? []).map((spec) => ({ column: spec.column, from: describeCapture(spec) })),
       when: [...(pack.when ?? []), ...(when ?? [])].map(whenText),
       where: (where ?? []).map(describeCondition),
       settings: { ...settings },
+      origins: origins[index] ?? {},
     };
   });
 }

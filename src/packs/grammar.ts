@@ -10,29 +10,40 @@ export const GRAMMAR_VERSION = 1;
 /** Schema errors that are explained; a file with more is no pack. */
 const MAX_ERRORS = 1000;
 
-let validate: ValidateFunction | undefined;
+type Grammar = 'probe-pack' | 'pack-overlay';
 
-function validator(): ValidateFunction {
-  if (validate === undefined) {
-    const schema = JSON.parse(
-      readFileSync(`${PACKAGE_ROOT}/schema/probe-pack.schema.json`, 'utf8'),
-    ) as object;
-    validate = new Ajv({ allErrors: true, verbose: true, strict: true, strictRequired: false }).compile(
-      schema,
-    );
+let ajv: Ajv | undefined;
+
+/** The compiled schema. An overlay's refers to the pack's. */
+function validator(grammar: Grammar): ValidateFunction {
+  if (ajv === undefined) {
+    ajv = new Ajv({ allErrors: true, verbose: true, strict: true, strictRequired: false });
+    for (const name of ['probe-pack', 'pack-overlay'] satisfies Grammar[]) {
+      const text = readFileSync(`${PACKAGE_ROOT}/schema/${name}.schema.json`, 'utf8');
+      ajv.addSchema(JSON.parse(text) as object);
+    }
   }
-  return validate;
+  return ajv.getSchema(`${grammar}.schema.json`) as ValidateFunction;
+}
+
+function check(value: unknown, grammar: Grammar, root: string): PackIssue[] {
+  const validate = validator(grammar);
+  if (validate(value)) return [];
+  return (validate.errors ?? []).slice(0, MAX_ERRORS).flatMap((error) => toIssue(error, root) ?? []);
 }
 
 /** Checks the shape of a pack against schema/probe-pack.schema.json. Reports everything that is wrong. */
 export function checkGrammar(value: unknown): PackIssue[] {
-  const check = validator();
-  if (check(value)) return [];
-  return (check.errors ?? []).slice(0, MAX_ERRORS).flatMap((error) => toIssue(error) ?? []);
+  return check(value, 'probe-pack', 'the pack');
+}
+
+/** Checks the shape of an overlay against schema/pack-overlay.schema.json. Reports everything that is wrong. */
+export function checkOverlayGrammar(value: unknown): PackIssue[] {
+  return check(value, 'pack-overlay', 'the overlay');
 }
 
 /** Undefined for errors that only repeat another one in the terms of JSON Schema. */
-function toIssue(error: ErrorObject): PackIssue | undefined {
+function toIssue(error: ErrorObject, root: string): PackIssue | undefined {
   if (error.propertyName !== undefined || error.schemaPath.includes('/oneOf/')) return undefined;
   const at = error.instancePath
     .split('/')
@@ -40,12 +51,18 @@ function toIssue(error: ErrorObject): PackIssue | undefined {
     .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
   const params = error.params as Readonly<Record<string, unknown>>;
   const parent = error.parentSchema as { properties?: object; description?: string } | undefined;
-  const name = subject(at);
+  const name = subject(at) ?? root;
   switch (error.keyword) {
     case 'additionalProperties': {
       const key = String(params.additionalProperty);
       const issue = { rule: 'unknown-key', message: `unknown key ${key}`, at: [...at, key], key: true };
-      return withSuggestion(issue, didYouMean(key, Object.keys(parent?.properties ?? {})));
+      const isOverlay = at.length === 0 && key === 'overlays';
+      return withSuggestion(
+        issue,
+        isOverlay
+          ? 'the name of an overlay ends in .overlay.yaml'
+          : didYouMean(key, Object.keys(parent?.properties ?? {})),
+      );
     }
     case 'propertyNames': {
       const key = String(params.propertyName);
@@ -93,10 +110,10 @@ function alternatives(schema: ErrorObject['parentSchema']): string {
     .replace(/, (\w+)$/, ' and $1');
 }
 
-/** What an error is about: the last key of its path. */
-function subject(at: readonly string[]): string {
+/** What an error is about: the last key of its path; undefined for the whole file. */
+function subject(at: readonly string[]): string | undefined {
   const last = at.at(-1);
-  if (last === undefined) return 'the pack';
+  if (last === undefined) return undefined;
   if (at[0] === 'enums' && at.length === 3) return 'name';
   if (at[0] === 'sizes' && at.length === 3) return 'size';
   if (!/^[0-9]+$/.test(last)) return last;

@@ -1,92 +1,110 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { PACKAGE_ROOT } from '../paths.js';
 import { compileProbe } from './compile.js';
-import { makeProblem, PackDocument } from './document.js';
+import { makeProblem } from './document.js';
 import { formatProblems } from './format.js';
-import { checkGrammar, GRAMMAR_VERSION } from './grammar.js';
-import type { PackIssue } from './issue.js';
+import { checkGrammar } from './grammar.js';
+import type { PackIssue, PackPath } from './issue.js';
 import type {
   CompiledProbe,
   EnumTable,
   LibrarySelector,
   Pack,
   PackProblem,
+  PackSource,
   ProbeSpec,
   SiteColumn,
   SizeTable,
   WhenSpec,
 } from './model.js';
+import { LayeredYaml, OVERLAY_SUFFIX, type Overlay } from './overlay.js';
+import { readPackText, readYaml } from './pack-text.js';
 import { parseTypes } from './prototype.js';
 import { type PackFacts, type ProbeFacts, RULES } from './rules.js';
-
-/** Largest pack file that is read, in bytes. The shipped packs are under 64 KiB. */
-export const MAX_PACK_BYTES = 1024 * 1024;
 
 /** Problems that are worked out for one file; nobody reads more. */
 const MAX_PROBLEMS = 200;
 /** Probes that are looked into when a file has more than the schema allows. */
 const MAX_PROBES = 256;
 
+/** Where a value is written. */
+export interface Origin {
+  path: string;
+  line: number;
+}
+
 export interface ParsedPack {
   /** Present when there are no problems. */
   pack?: Pack;
   /** Everything that is wrong with the file (up to 200 problems), in the order of its lines. */
   problems: PackProblem[];
+  /** Where a value of the pack, or the nearest one above it, is written. */
+  origin?: (at: PackPath) => Origin;
 }
 
 /**
- * Reads and checks the text of a pack file. Reports all problems together; never throws on bad input.
- * `path` is only used in problems. `schema` says which tables and columns there are.
+ * Reads and checks the text of a pack file, with overlays applied in this order. Reports all problems together; never
+ * throws on bad input. `path` is only used in problems. `schema` says which tables and columns there are.
  */
 export function parsePack(
   text: string,
   path: string,
   schema: CaptureSchema = readCaptureSchema(),
+  overlays: readonly Overlay[] = [],
 ): ParsedPack {
-  const unreadable = (rule: string, message: string): ParsedPack => ({
-    problems: [makeProblem(rule, message, path, 1, 1, '')],
-  });
-  const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_PACK_BYTES) {
-    return unreadable('too-large', `the file has ${bytes} bytes; a pack has at most ${MAX_PACK_BYTES}`);
+  const yaml = readYaml(text, path);
+  if ('problems' in yaml) {
+    const all = [...yaml.problems, ...overlays.flatMap(({ problems }) => problems)];
+    return { problems: inOrder(all, path).slice(0, MAX_PROBLEMS) };
   }
-  if (text.includes('\0')) return unreadable('not-text', 'the file contains a NUL byte');
-  try {
-    return check(PackDocument.parse(text, path), text, path, schema);
-  } catch (error) {
-    // The YAML library recurses into nested values and counts the expansions of aliases.
-    if (error instanceof RangeError) return unreadable('too-complex', 'the YAML is nested too deeply');
-    if (error instanceof ReferenceError) return unreadable('too-complex', error.message);
-    throw error;
-  }
-}
-
-function check(document: PackDocument, text: string, path: string, schema: CaptureSchema): ParsedPack {
-  const newer = newerGrammar(document.topLevel('schema'));
-  if (newer !== undefined) return { problems: [document.locate(newer)] };
-  const syntax = [...document.syntaxProblems(), ...document.duplicateKeys(), ...document.brokenAliases()];
-  if (syntax.length > 0) return { problems: inOrder(syntax).slice(0, MAX_PROBLEMS) };
-
-  const value = document.value();
+  const layered = new LayeredYaml(yaml.document, yaml.value, overlays);
+  const { value } = layered;
   const shape = checkGrammar(value);
   const issues = isRecord(value) ? [...shape, ...checkMeaning(value, shape, schema)] : shape;
-  const problems = inOrder(issues.slice(0, MAX_PROBLEMS).map((issue) => document.locate(issue)));
-  return problems.length > 0 ? { problems } : { pack: toPack(value as PackYaml, text, path), problems };
+  const located = issues.slice(0, MAX_PROBLEMS).map((issue) => layered.locate(issue));
+  const problems = inOrder([...located, ...layered.problems], path);
+  if (problems.length > 0) return { problems };
+  const origin = (at: PackPath): Origin => {
+    const { path: file, line } = layered.locate({ rule: '', message: '', at, key: true });
+    return { path: file, line };
+  };
+  return {
+    pack: toPack(value as PackYaml, sourceOf(text, path, layered, overlays, origin)),
+    problems,
+    origin,
+  };
 }
 
-/** A file for a later ingero: its other problems would only mislead. */
-function newerGrammar(version: unknown): PackIssue | undefined {
-  if (typeof version !== 'number' || !(version > GRAMMAR_VERSION)) return undefined;
+function sourceOf(
+  text: string,
+  path: string,
+  { value, isChanged }: LayeredYaml,
+  overlays: readonly Overlay[],
+  origin: (at: PackPath) => Origin,
+): PackSource {
+  const inForce = isChanged ? stringify(value) : text;
+  const disabled = (value as PackYaml).probes.flatMap(({ enabled }, index) => {
+    if (enabled !== false) return [];
+    const { path: file, line } = origin(['probes', index, 'enabled']);
+    return [[index, `${file}:${line}`] as const];
+  });
   return {
-    rule: 'newer-grammar',
-    message: `this pack needs grammar version ${version}; this ingero reads version ${GRAMMAR_VERSION}`,
-    at: ['schema'],
-    suggestion: 'use a newer ingero',
+    path,
+    text: inForce,
+    sha256: sha256(inForce),
+    fileSha256: sha256(text),
+    overlays: overlays.map((overlay) => ({ path: overlay.path, sha256: overlay.sha256 })),
+    disabled: Object.fromEntries(disabled),
   };
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** The YAML of a valid pack: the fields of `Pack` that may be left out are optional. */
@@ -106,7 +124,7 @@ interface PackYaml {
   probes: ProbeSpec[];
 }
 
-function toPack(yaml: PackYaml, text: string, path: string): Pack {
+function toPack(yaml: PackYaml, source: PackSource): Pack {
   return {
     name: yaml.name,
     version: yaml.version,
@@ -121,7 +139,7 @@ function toPack(yaml: PackYaml, text: string, path: string): Pack {
     types: yaml.types ?? '',
     ...(yaml.result === undefined ? {} : { result: yaml.result }),
     probes: yaml.probes,
-    source: { path, text, sha256: createHash('sha256').update(text).digest('hex') },
+    source,
   };
 }
 
@@ -183,15 +201,18 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** By line and column; what both architectures report alike is kept once. */
-function inOrder(problems: readonly PackProblem[]): PackProblem[] {
+/** Those of the pack's file first, by line and column; what both architectures report alike is kept once. */
+function inOrder(problems: readonly PackProblem[], path: string): PackProblem[] {
   const unique = new Map(
     problems.map((problem) => [
-      `${problem.line}:${problem.column}:${problem.rule}:${problem.message}`,
+      `${problem.path}:${problem.line}:${problem.column}:${problem.rule}:${problem.message}`,
       problem,
     ]),
   );
-  return [...unique.values()].sort((a, b) => a.line - b.line || a.column - b.column);
+  const rank = (problem: PackProblem): string => (problem.path === path ? '' : problem.path);
+  return [...unique.values()].sort(
+    (a, b) => rank(a).localeCompare(rank(b)) || a.line - b.line || a.column - b.column,
+  );
 }
 
 /** The error `bad-pack` (exit code 8) whose message lists every problem. */
@@ -206,26 +227,13 @@ export function badPack(problems: readonly PackProblem[]): IngeroError {
 }
 
 /**
- * Reads one file that may be anything. Never throws for what is in it: an unreadable file, one that is no text, and a
- * wrong pack all give problems.
+ * Reads one file that may be anything, with overlays applied in this order. Never throws for what is in it: an
+ * unreadable file, one that is no text, and a wrong pack all give problems.
  */
-export function readPackFile(path: string): ParsedPack {
-  const refuse = (rule: string, message: string): ParsedPack => ({
-    problems: [makeProblem(rule, message, path, 1, 1, '')],
-  });
-  let text: string;
-  try {
-    const stat = statSync(path);
-    if (!stat.isFile()) return refuse('unreadable', 'not a regular file');
-    if (stat.size > MAX_PACK_BYTES) {
-      return refuse('too-large', `the file has ${stat.size} bytes; a pack has at most ${MAX_PACK_BYTES}`);
-    }
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
-  } catch (error) {
-    if (error instanceof TypeError) return refuse('not-text', 'the file is not UTF-8 text');
-    return refuse('unreadable', (error as Error).message);
-  }
-  return parsePack(text, path);
+export function readPackFile(path: string, overlays: readonly Overlay[] = []): ParsedPack {
+  const read = readPackText(path);
+  if ('problem' in read) return { problems: [read.problem] };
+  return parsePack(read.text, path, undefined, overlays);
 }
 
 /**
@@ -250,7 +258,7 @@ export function loadBuiltinPacks(dir: string = join(PACKAGE_ROOT, 'probes')): Pa
     throw badPack([makeProblem('unreadable', (error as Error).message, dir, 1, 1, '')]);
   }
   const results = files
-    .filter((file) => file.endsWith('.yaml'))
+    .filter((file) => file.endsWith('.yaml') && !file.endsWith(OVERLAY_SUFFIX))
     .sort()
     .map((file) => readPackFile(join(dir, file)));
   const problems = results.flatMap((result) => result.problems);

@@ -54,6 +54,8 @@ export interface ProbeSpec {
   op?: string;
   /** Symbols to attach (all that exist). Default: the function's name. */
   symbols?: readonly string[];
+  /** False: the probe is a skipped one everywhere. Default true. */
+  enabled?: boolean;
   /** A required probe that finds no symbol makes `trace` refuse. Default false. */
   required?: boolean;
   /** `call` probes entry and return; `entry` only the entry (no duration, no return value). Default call. */
@@ -127,8 +129,22 @@ export interface Pack {
   /** Name of the enum that names return codes; 0 means success. */
   result?: string;
   probes: readonly ProbeSpec[];
-  /** The YAML text as read, and its SHA-256 in hex. */
-  source: { path: string; text: string; sha256: string };
+  source: PackSource;
+}
+
+/** Where a pack comes from. Digests are SHA-256 in hex. */
+export interface PackSource {
+  path: string;
+  /** The YAML that is in force: the file as read, or with its overlays applied. */
+  text: string;
+  /** Of `text`. */
+  sha256: string;
+  /** Of the file at `path`; differs from `sha256` when there are overlays. */
+  fileSha256: string;
+  /** What changed the pack, in the order it was applied. */
+  overlays: readonly { path: string; sha256: string }[];
+  /** Where a probe that is not enabled is said to be so (`file:line`), by its index. */
+  disabled: Readonly<Record<number, string>>;
 }
 
 /**
@@ -173,6 +189,8 @@ export interface CompiledProbe {
   prototype: string;
   symbols: readonly string[];
   required: boolean;
+  /** Where it is said that the function is not to be probed: `file:line`. */
+  disabled?: string;
   mode: 'call' | 'entry';
   slots: readonly Slot[];
   /** Conditions of the pack and of the probe. */

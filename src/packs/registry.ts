@@ -3,17 +3,29 @@ import { basename, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { makeProblem } from './document.js';
 import { type EnabledPacks, readEnabled } from './enabled.js';
-import { badPack, MAX_PACK_BYTES, type ParsedPack, readPackFile } from './load.js';
+import { withSuggestion } from './issue.js';
+import { badPack, type ParsedPack, readPackFile } from './load.js';
 import type { Pack } from './model.js';
+import { OVERLAY_SUFFIX, type Overlay, readOverlay } from './overlay.js';
+import { MAX_PACK_BYTES } from './pack-text.js';
 import { type ConfigDirs, configDirs, currentHost, type PackPlace, packPlaces } from './places.js';
-import { nearest } from './suggest.js';
+import { didYouMean, nearest } from './suggest.js';
 
 /** A pack file in one of the places. It is read and checked when somebody needs it. */
 export interface PackEntry {
   name: string;
   path: string;
   place: PackPlace;
+  /** What changes it, in the order it is applied. */
+  overlays: readonly Overlay[];
+  /** The pack with its overlays applied. */
   parsed(): ParsedPack;
+}
+
+/** A pack that is right, and where everything in it is written. */
+export interface LocatedPack {
+  pack: Pack;
+  origin: NonNullable<ParsedPack['origin']>;
 }
 
 /** A folder packs were looked for in. */
@@ -30,6 +42,8 @@ export class PackRegistry {
     readonly places: readonly PlaceReport[],
     /** The packs in force: the first of each name, in the order of their places. */
     readonly entries: readonly PackEntry[],
+    /** Overlays that are for no pack there is. */
+    readonly orphans: readonly Overlay[],
     /** Packs of a name that an earlier place has already, with the one that is used instead. */
     readonly shadowed: readonly { entry: PackEntry; by: PackEntry }[],
   ) {}
@@ -40,17 +54,24 @@ export class PackRegistry {
    */
   static open(packDirs: readonly string[] = [], dirs: ConfigDirs = configDirs(currentHost())): PackRegistry {
     const found = packPlaces(packDirs, dirs).map(lookInto);
+    // The first place is the one that wins: what it says is applied last.
+    const overlays = found.flatMap((place) => place.overlays.toReversed()).toReversed();
     const entries = new Map<string, PackEntry>();
     const shadowed: { entry: PackEntry; by: PackEntry }[] = [];
-    for (const entry of found.flatMap((place) => place.entries)) {
-      const by = entries.get(entry.name);
-      if (by === undefined) entries.set(entry.name, entry);
+    for (const file of found.flatMap((place) => place.packs)) {
+      const by = entries.get(file.name);
+      const entry = entryOf(
+        file,
+        overlays.filter(({ target }) => target === file.name),
+      );
+      if (by === undefined) entries.set(file.name, entry);
       else shadowed.push({ entry, by });
     }
     return new PackRegistry(
       dirs,
       found.map((place) => place.report),
       [...entries.values()],
+      overlays.filter(({ target }) => !entries.has(target)),
       shadowed,
     );
   }
@@ -60,9 +81,9 @@ export class PackRegistry {
     return readEnabled(this.dirs);
   }
 
-  /** The pack of a name. Throws `unknown-pack`, or `bad-pack` with every problem of its file. */
+  /** The pack of a name. Throws `unknown-pack`, or `bad-pack` with every problem of its files. */
   pack(name: string): Pack {
-    return checked(this.entry(name).parsed());
+    return checked(this.entry(name).parsed()).pack;
   }
 
   /** The pack file of a name. Throws `unknown-pack`. */
@@ -72,11 +93,30 @@ export class PackRegistry {
     return entry;
   }
 
-  /** A pack by its name, else by the path of its file. */
-  packOrFile(name: string): Pack {
-    if (this.entries.some((entry) => entry.name === name)) return this.pack(name);
+  /** A pack by its name, else by the path of its file, which no overlay changes. */
+  packOrFile(name: string): LocatedPack {
+    const entry = this.entries.find((candidate) => candidate.name === name);
+    if (entry !== undefined) return checked(entry.parsed());
     if (!isFile(name)) throw this.unknown(name, undefined, ', or the path of a pack file');
     return checked(readPackFile(name));
+  }
+
+  /** Checks an overlay file against the pack it is for, alone: others of that pack do not count. */
+  checkOverlay(path: string): ParsedPack {
+    const overlay = readOverlay(path);
+    if (overlay.content === undefined) return { problems: [...overlay.problems] };
+    const entry = this.entries.find(({ name }) => name === overlay.target);
+    if (entry !== undefined) return readPackFile(entry.path, [overlay]);
+    const issue = {
+      rule: 'unknown-pack',
+      message: `there is no pack ${overlay.target}`,
+      at: ['overlays'],
+    };
+    const near = didYouMean(
+      overlay.target,
+      this.entries.map(({ name }) => name),
+    );
+    return { problems: [overlay.content.document.locate(withSuggestion(issue, near))] };
   }
 
   /**
@@ -84,7 +124,8 @@ export class PackRegistry {
    * first pack that is unknown or wrong.
    */
   select(names: readonly string[] | undefined): Pack[] {
-    if (names !== undefined) return uniqueNames([...new Set(names)].map((name) => this.packOrFile(name)));
+    if (names !== undefined)
+      return uniqueNames([...new Set(names)].map((name) => this.packOrFile(name).pack));
     const enabled = this.enabled();
     if (enabled.names.length === 0) {
       throw new IngeroError(`No probe pack is enabled (${enabled.path}).`, {
@@ -126,16 +167,32 @@ function uniqueNames(packs: readonly Pack[]): Pack[] {
   return [...new Map(packs.map((pack) => [pack.name, pack])).values()];
 }
 
-function checked({ pack, problems }: ParsedPack): Pack {
-  if (pack === undefined) throw badPack(problems);
-  return pack;
+function checked({ pack, problems, origin }: ParsedPack): LocatedPack {
+  if (pack === undefined || origin === undefined) throw badPack(problems);
+  return { pack, origin };
 }
 
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-function lookInto(place: PackPlace): { report: PlaceReport; entries: PackEntry[] } {
+/** A pack file before the overlays of all places are known. */
+interface PackFile {
+  name: string;
+  path: string;
+  place: PackPlace;
+  /** Other files of the folder that have the name too. */
+  twins: readonly string[];
+}
+
+interface PlaceContents {
+  report: PlaceReport;
+  packs: PackFile[];
+  /** In the order they are applied. */
+  overlays: Overlay[];
+}
+
+function lookInto(place: PackPlace): PlaceContents {
   let files: string[];
   try {
     files = readdirSync(place.path);
@@ -150,34 +207,48 @@ function lookInto(place: PackPlace): { report: PlaceReport; entries: PackEntry[]
       });
     }
     const absent = code === 'ENOENT' || code === 'ENOTDIR';
-    return { report: { ...place, exists: !absent, problem: absent ? null : message }, entries: [] };
+    const report = { ...place, exists: !absent, problem: absent ? null : message };
+    return { report, packs: [], overlays: [] };
   }
-  const entries = files
+  const paths = files
     .filter((file) => file.endsWith('.yaml'))
     .sort()
-    .map((file) => entryOf(join(place.path, file), place));
-  return { report: { ...place, exists: true, problem: null }, entries: refuseTwins(entries) };
+    .map((file) => join(place.path, file));
+  const packs = paths.filter((path) => !path.endsWith(OVERLAY_SUFFIX)).map((path) => packFile(path, place));
+  return {
+    report: { ...place, exists: true, problem: null },
+    packs: markTwins(packs),
+    overlays: paths.filter((path) => path.endsWith(OVERLAY_SUFFIX)).map(readOverlay),
+  };
 }
 
 /** Of two packs of one name in one folder neither is meant to hide the other: the name stands for no pack then. */
-function refuseTwins(entries: readonly PackEntry[]): PackEntry[] {
-  return [...new Set(entries.map(({ name }) => name))].flatMap((name) => {
-    const [first, ...twins] = entries.filter((entry) => entry.name === name);
-    if (first === undefined || twins.length === 0) return first ?? [];
-    const problems = twins.map(({ path }) =>
-      makeProblem('duplicate-pack', `pack ${name} is already defined in ${first.path}`, path, 1, 1, ''),
-    );
-    return { ...first, parsed: () => ({ problems }) };
+function markTwins(packs: readonly PackFile[]): PackFile[] {
+  return [...new Set(packs.map(({ name }) => name))].flatMap((name) => {
+    const [first, ...others] = packs.filter((pack) => pack.name === name);
+    return first === undefined ? [] : { ...first, twins: others.map(({ path }) => path) };
   });
 }
 
-function entryOf(path: string, place: PackPlace): PackEntry {
+function packFile(path: string, place: PackPlace): PackFile {
+  return { name: peekName(path) ?? readPackFile(path).pack?.name ?? fileStem(path), path, place, twins: [] };
+}
+
+function entryOf({ twins, ...file }: PackFile, overlays: readonly Overlay[]): PackEntry {
   let parsed: ParsedPack | undefined;
   const parse = (): ParsedPack => {
-    parsed ??= readPackFile(path);
-    return parsed;
+    if (twins.length === 0) return readPackFile(file.path, overlays);
+    const message = `pack ${file.name} is already defined in ${file.path}`;
+    return { problems: twins.map((twin) => makeProblem('duplicate-pack', message, twin, 1, 1, '')) };
   };
-  return { name: peekName(path) ?? parse().pack?.name ?? fileStem(path), path, place, parsed: parse };
+  return {
+    ...file,
+    overlays,
+    parsed: () => {
+      parsed ??= parse();
+      return parsed;
+    },
+  };
 }
 
 /** A file too broken to say its name is known by that of the file. */

@@ -4,6 +4,7 @@
 import type { CostClass } from '../discovery/model.js';
 import { argumentTexts, columnText, conditionText } from '../packs/location-text.js';
 import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
+import type { ProbeOrigins } from '../packs/origins.js';
 import { parseTypes } from '../packs/prototype.js';
 import { whenText } from '../packs/when.js';
 import type { PlannedFile } from './libraries.js';
@@ -17,7 +18,17 @@ export const HIT_NS: Readonly<Record<CostClass, number>> = { emulated: 700, 'sin
 
 /** Field names of the report are those of `--json`. */
 export interface CompileReport {
-  pack: { name: string; version: string; table: string; path: string; sha256: string };
+  pack: {
+    name: string;
+    version: string;
+    table: string;
+    path: string;
+    /** Of the pack in force, and of the file at `path`: they differ when overlays change it. */
+    sha256: string;
+    file_sha256: string;
+    /** In the order they are applied. */
+    overlays: readonly { path: string; sha256: string }[];
+  };
   arch: Arch;
   /** Cost of one hit by cost class, ns. */
   hit_ns: Readonly<Record<CostClass, number>>;
@@ -37,6 +48,10 @@ export interface ProbeReport {
   symbols: readonly string[];
   mode: 'call' | 'entry';
   required: boolean;
+  /** Whether it is probed at all. */
+  enabled: boolean;
+  /** Where each value is written: key of the pack -> `file:line`. */
+  origins: ProbeOrigins;
   arguments: { name: string | null; location: string }[];
   /** Return code: `i32`, `u64` ...; null when none is recorded. */
   returns: string | null;
@@ -82,6 +97,7 @@ export interface SiteReport {
 /** Describes the plans of one pack. */
 export function compileReport(
   compiled: CompiledPack,
+  origins: readonly ProbeOrigins[],
   planned: readonly PlannedFile[],
   search: Pick<CompileReport, 'searched' | 'ignored'> = { searched: [], ignored: [] },
 ): CompileReport {
@@ -98,15 +114,19 @@ export function compileReport(
       table: pack.table,
       path: pack.source.path,
       sha256: pack.source.sha256,
+      file_sha256: pack.source.fileSha256,
+      overlays: pack.source.overlays,
     },
     arch,
     hit_ns: HIT_NS,
-    probes: probes.map((probe) => ({
+    probes: probes.map((probe, index) => ({
       op: probe.op,
       prototype: probe.prototype,
       symbols: probe.symbols,
       mode: probe.mode,
       required: probe.required,
+      enabled: probe.disabled === undefined,
+      origins: origins[index] ?? {},
       arguments: argumentTexts(probe.prototype, types, arch),
       returns: returnText(probe),
       slots: probe.slots.length,

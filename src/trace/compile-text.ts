@@ -1,10 +1,14 @@
+import { overlayNotes } from '../packs/origins.js';
 import { alignedLines } from '../packs/table-text.js';
 import type { CompileReport, LibraryPlan, ProbeReport } from './compile-report.js';
 
 /** The report of `probes compile` for people: what goes where first, then what is read at each function. */
 export function compileReportLines(report: CompileReport): string[] {
   const { pack, arch, probes, libraries, required_missing, searched, ignored } = report;
-  const lines = [`${pack.name} ${pack.version} for ${arch}: ${count(probes.length, 'function')}`];
+  const lines = [
+    `${pack.name} ${pack.version} for ${arch}: ${count(probes.length, 'function')}`,
+    ...pack.overlays.map(({ path }) => `  changed by ${path}`),
+  ];
   for (const library of libraries) lines.push('', ...libraryLines(library));
   if (libraries.length === 0 && searched.length > 0) {
     lines.push('', 'No library was found. Looked at:', ...searched.map((place) => `  ${place}`));
@@ -15,7 +19,7 @@ export function compileReportLines(report: CompileReport): string[] {
   if (required_missing.length > 0 && (libraries.length > 0 || searched.length > 0)) {
     lines.push('', `A trace would refuse to start, for want of: ${required_missing.join(', ')}`);
   }
-  for (const probe of probes) lines.push('', ...probeLines(probe));
+  for (const probe of probes) lines.push('', ...probeLines(probe, pack.path));
   return lines;
 }
 
@@ -47,19 +51,25 @@ function libraryLines({ sites, skipped, problem, ...file }: LibraryPlan): string
   return lines;
 }
 
-function probeLines({
-  op,
-  prototype,
-  mode,
-  required,
-  returns,
-  slots,
-  columns,
-  when,
-  where,
-  ...probe
-}: ProbeReport): string[] {
+function probeLines(
+  {
+    op,
+    prototype,
+    mode,
+    required,
+    returns,
+    slots,
+    columns,
+    when,
+    where,
+    enabled,
+    origins,
+    ...probe
+  }: ProbeReport,
+  packPath: string,
+): string[] {
   const facts = [
+    ...(enabled ? [] : ['not enabled']),
     mode === 'entry' ? 'entry only' : 'entry and return',
     ...(required ? ['required'] : []),
     ...(returns === null ? [] : [`returns ${returns}`]),
@@ -73,6 +83,7 @@ function probeLines({
   return [
     `${op} (${facts.join(', ')})`,
     `  ${prototype}`,
+    ...overlayNotes(origins, packPath).map((note) => `  ${note}`),
     ...alignedLines(places).map((line) => `    ${line}`),
     ...(when.length === 0 ? [] : [`  probed when ${when.join(' and ')}`]),
     ...(where.length === 0 ? [] : [`  recorded when ${where.join(' and ')}`]),

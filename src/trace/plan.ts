@@ -67,7 +67,7 @@ export function planFile(
   const probes: PlannedProbe[] = [];
   const skipped: SkippedProbe[] = [];
   for (const compiled of pack.probes) {
-    const unwanted = view.unmet(compiled.when);
+    const unwanted = notEnabled(compiled) ?? view.unmet(compiled.when);
     if (unwanted !== null) {
       const symbol = compiled.symbols[0] ?? null;
       skipped.push({ id: skippedIds(), compiled, symbol, reason: unwanted, isIntended: true });
@@ -91,6 +91,11 @@ export function planFile(
   return { libraryId: libraryIds.take() ?? 0, pack, file, probes, skipped };
 }
 
+/** Why a function is not to be probed anywhere; null when it is. */
+function notEnabled({ disabled }: CompiledProbe): string | null {
+  return disabled === undefined ? null : `enabled: false in ${disabled}`;
+}
+
 /** Required functions that no library has, and that the pack leaves out in none: a trace refuses to start. */
 export function requiredMissing(
   packs: readonly CompiledPack[],
@@ -102,7 +107,9 @@ export function requiredMissing(
       ...skipped.filter(({ isIntended }) => isIntended).map(({ compiled }) => compiled),
     ]),
   );
-  return packs.flatMap(({ probes }) => probes.filter((probe) => probe.required && !settled.has(probe)));
+  return packs.flatMap(({ probes }) =>
+    probes.filter((probe) => probe.required && probe.disabled === undefined && !settled.has(probe)),
+  );
 }
 
 /** Row of `libraries` for a file. */
@@ -164,7 +171,7 @@ export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () =
     prototype: compiled.prototype,
     library_id: null,
     state: 'skipped',
-    reason,
+    reason: notEnabled(compiled) ?? reason,
     mode: compiled.mode,
   }));
 }
@@ -204,6 +211,9 @@ export function packRow(pack: Pack): Row {
     path: pack.source.path,
     sha256: pack.source.sha256,
     yaml: pack.source.text,
+    file_sha256: pack.source.fileSha256,
+    overlays: pack.source.overlays.map(({ path }) => path),
+    overlay_sha256: pack.source.overlays.map(({ sha256 }) => sha256),
   };
 }
 

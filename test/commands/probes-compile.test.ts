@@ -114,7 +114,7 @@ function plan(pack: CompiledPack): PlannedFile {
 describe('the report', () => {
   test('for a library, as text', () => {
     const pack = compiled('x64');
-    expect(compileReportLines(compileReport(pack, [plan(pack)])).join('\n')).toMatchInlineSnapshot(`
+    expect(compileReportLines(compileReport(pack, [], [plan(pack)])).join('\n')).toMatchInlineSnapshot(`
       "site 1.2.3 for x64: 4 functions
 
       /opt/libsite.so.1
@@ -169,7 +169,7 @@ describe('the report', () => {
   });
 
   test('of arm64 without a library, as text', () => {
-    expect(compileReportLines(compileReport(compiled('arm64'), [])).join('\n')).toMatchInlineSnapshot(`
+    expect(compileReportLines(compileReport(compiled('arm64'), [], [])).join('\n')).toMatchInlineSnapshot(`
       "site 1.2.3 for arm64: 4 functions
 
       site_copy (entry and return, returns i32, 5 slots)
@@ -213,7 +213,7 @@ describe('the report', () => {
 
   test('as data', () => {
     const pack = compiled('x64');
-    const report = compileReport(pack, [plan(pack)], { searched: ['here'], ignored: [] });
+    const report = compileReport(pack, [], [plan(pack)], { searched: ['here'], ignored: [] });
     expect(Object.keys(report)).toEqual([
       'pack',
       'arch',
@@ -242,8 +242,10 @@ describe('the report', () => {
             "value": "u64 *(rdi) at return",
           },
         ],
+        "enabled": true,
         "mode": "call",
         "op": "site_alloc",
+        "origins": {},
         "prototype": "int site_alloc(void **out, size_t n)",
         "required": true,
         "returns": "i32",
@@ -284,11 +286,11 @@ describe('the report', () => {
     const { plan: whole } = plan(pack);
     const broken = { error: 'not an ELF file', plan: { ...whole, probes: [], skipped: [] } };
     expect(
-      compileReportLines(compileReport(pack, [broken]))
+      compileReportLines(compileReport(pack, [], [broken]))
         .slice(1, 6)
         .join('\n'),
     ).toContain('cannot be probed: not an ELF file');
-    const none = compileReport(pack, [], {
+    const none = compileReport(pack, [], [], {
       searched: ['/lib'],
       ignored: [{ path: '/x/stubs/libsite.so', reason: 'a link-time stub' }],
     });

@@ -76,9 +76,50 @@ interface Listing {
   packs: Record<string, unknown>[];
   broken: { name: string; path: string; enabled: boolean; problems: { rule: string; line: number }[] }[];
   shadowed: unknown[];
+  orphans: unknown[];
   missing: string[];
   enabled_file: string | null;
 }
+
+describe('an overlay', () => {
+  const OVERLAY = 'overlays: one\nprobes:\n  one_alloc: { mode: entry, required: false }\n';
+  test('is named wherever the pack is looked at, with the line of what it sets', async () => {
+    const text = sitePack('one').replace(/.*at: return.*\n/, '');
+    const packs = folder({
+      'one.yaml': text,
+      'one.overlay.yaml': OVERLAY,
+      'x.overlay.yaml': 'overlays: none\nprobes: { a: { mode: call } }\n',
+    });
+    const overlay = join(packs, 'one.overlay.yaml');
+    const dir = ['--pack-dir', packs] as const;
+
+    const listed = await json<Listing>('list', ...dir);
+    expect(listed.packs[0]).toMatchObject({ name: 'one', overlays: [overlay] });
+    expect(listed.packs[0]?.sha256).not.toBe(listed.packs[0]?.file_sha256);
+    expect(listed.orphans).toEqual([{ path: join(packs, 'x.overlay.yaml'), overlays: 'none' }]);
+    expect((await probes('list', ...dir)).stdout).toContain(`one is changed by ${overlay}.`);
+
+    const shown = (await probes('show', 'one', ...dir)).stdout;
+    expect(shown).toContain(`  changed by ${overlay}\n`);
+    expect(shown).toMatch(
+      /^one_alloc \(one.yaml:10\)\n.*\n {2}symbols .*; entry only\n.*\n {2}mode from .*one\.overlay\.yaml:3$/m,
+    );
+    const compiled = (await probes('compile', 'one', ...dir)).stdout;
+    expect(compiled).toContain(`  changed by ${overlay}\n`);
+    expect(compiled).toContain(`  required from ${overlay}:3\n`);
+
+    const wrong = folder({ 'y.overlay.yaml': OVERLAY.replace('entry', 'exit'), 'z.overlay.yaml': OVERLAY });
+    const { code, stdout } = await probes(
+      'validate',
+      ...dir,
+      join(wrong, 'y.overlay.yaml'),
+      join(wrong, 'z.overlay.yaml'),
+    );
+    expect(code).toBe(8);
+    expect(stdout).toMatch(/y\.overlay\.yaml:3:22: error: mode must be one of call, entry \[wrong-value\]/);
+    expect(stdout).toContain('z.overlay.yaml: OK: changes one 1.0.0, 1 function\n');
+  });
+});
 
 describe('probes list', () => {
   test('--json says what each pack is, and which bytes', async () => {
@@ -96,6 +137,8 @@ describe('probes list', () => {
       enabled: true,
       default: true,
       sha256: createHash('sha256').update(file).digest('hex'),
+      file_sha256: createHash('sha256').update(file).digest('hex'),
+      overlays: [],
       from: 'built-in',
       path: expect.stringMatching(/\/probes\/cuda-runtime\.yaml$/),
     });
@@ -186,7 +229,7 @@ describe('probes show', () => {
   sha256     DIGEST
   file       DIR/one.yaml
 
-one_alloc
+one_alloc (one.yaml:10)
   int one_alloc(void **out, size_t n)
   symbols one_alloc, one_alloc_v2; required
     bytes  n

@@ -68,6 +68,9 @@ const DEFAULTS: Readonly<Record<string, (index: number) => Row>> = {
     path: 'probes/cuda-runtime.yaml',
     sha256: '0'.repeat(64),
     yaml: '',
+    file_sha256: '0'.repeat(64),
+    overlays: [],
+    overlay_sha256: [],
   }),
   libraries: (index) => ({
     library_id: index,

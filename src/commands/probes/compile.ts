@@ -12,8 +12,9 @@ import { versionInName } from '../../discovery/soname-glob.js';
 import { EXIT, IngeroError } from '../../errors.js';
 import { compilePack } from '../../packs/compile.js';
 import { packDirFlag } from '../../packs/flags.js';
-import type { Arch, CompiledPack, Pack } from '../../packs/model.js';
-import { PackRegistry } from '../../packs/registry.js';
+import type { Arch, CompiledPack } from '../../packs/model.js';
+import { probeOrigins } from '../../packs/origins.js';
+import { type LocatedPack, PackRegistry } from '../../packs/registry.js';
 import { type CompileReport, compileReport } from '../../trace/compile-report.js';
 import { compileReportLines } from '../../trace/compile-text.js';
 import { LibraryTracer } from '../../trace/libraries.js';
@@ -50,20 +51,21 @@ export default class ProbesCompile extends BaseCommand {
 
   async run(): Promise<CompileReport> {
     const { args, flags } = await this.parse(ProbesCompile);
-    const pack = PackRegistry.open(flags['pack-dir']).packOrFile(args.pack);
+    const located = PackRegistry.open(flags['pack-dir']).packOrFile(args.pack);
     const report =
       flags.library === undefined
-        ? planForHost(pack, flags.arch ?? HOST_ARCH, flags['scan-stripped'])
-        : planForLibrary(pack, resolve(flags.library), flags.arch, flags['scan-stripped']);
+        ? planForHost(located, flags.arch ?? HOST_ARCH, flags['scan-stripped'])
+        : planForLibrary(located, resolve(flags.library), flags.arch, flags['scan-stripped']);
     for (const line of compileReportLines(report)) this.log(line);
     return report;
   }
 }
 
 /** Libraries of another architecture are not looked for: they would not run here. */
-function planForHost(pack: Pack, arch: Arch, scanStripped: boolean): CompileReport {
+function planForHost({ pack, origin }: LocatedPack, arch: Arch, scanStripped: boolean): CompileReport {
   const compiled = compilePack(pack, arch);
-  if (arch !== HOST_ARCH) return compileReport(compiled, []);
+  const origins = probeOrigins(pack, origin);
+  if (arch !== HOST_ARCH) return compileReport(compiled, origins, []);
   const isLinkedIn = pack.libraries.some((library) => library.static === true);
   const { files, searched, ignored } = findLibraries({
     sonames: pack.libraries.map(({ soname }) => soname),
@@ -73,13 +75,14 @@ function planForHost(pack: Pack, arch: Arch, scanStripped: boolean): CompileRepo
   const tracer = new LibraryTracer();
   return compileReport(
     compiled,
+    origins,
     files.map((file) => tracer.plan(compiled, file)),
     { searched, ignored: ignored.map(({ file, reason }) => ({ path: file.path, reason })) },
   );
 }
 
 function planForLibrary(
-  pack: Pack,
+  { pack, origin }: LocatedPack,
   path: string,
   wanted: Arch | undefined,
   scanStripped: boolean,
@@ -95,7 +98,7 @@ function planForLibrary(
   const compiled = compilePack(pack, arch);
   const recovered = scanStripped ? recoverFrom(path, symbolsOf(compiled)) : null;
   const looked = recovered === null ? file : { ...file, recovered };
-  return compileReport(compiled, [new LibraryTracer().plan(compiled, looked)]);
+  return compileReport(compiled, probeOrigins(pack, origin), [new LibraryTracer().plan(compiled, looked)]);
 }
 
 /** Functions found without symbols; null where the file has its symbols. */

@@ -23,8 +23,12 @@ export interface PackListing {
   enabled: boolean;
   /** Whether it is enabled as long as nobody enables or disables packs. */
   default: boolean;
-  /** SHA-256 of the file, hex, as stored in `packs.sha256` of a capture. */
+  /** SHA-256 of the pack in force, hex, as stored in `packs.sha256` of a capture. */
   sha256: string;
+  /** Of the file at `path`; differs from `sha256` when overlays change the pack. */
+  file_sha256: string;
+  /** Files that change it, in the order they are applied. */
+  overlays: readonly string[];
   from: PlaceKind;
   path: string;
 }
@@ -43,6 +47,8 @@ interface Listing {
   broken: BrokenListing[];
   /** Packs that are not used because an earlier place has one of the same name. */
   shadowed: { name: string; from: PlaceKind; path: string; by: string }[];
+  /** Overlays of packs that are not there. */
+  orphans: { path: string; overlays: string }[];
   /** Names that are enabled and belong to no pack. */
   missing: string[];
   /** File that says which packs are enabled; null: the default holds. */
@@ -62,6 +68,8 @@ function describe(pack: Pack, entry: PackEntry, enabled: boolean): PackListing {
     enabled,
     default: DEFAULT_PACKS.includes(pack.name),
     sha256: pack.source.sha256,
+    file_sha256: pack.source.fileSha256,
+    overlays: pack.source.overlays.map(({ path }) => path),
     from: entry.place.kind,
     path: pack.source.path,
   };
@@ -74,7 +82,7 @@ function describePlace({ kind, path, exists, problem }: PlaceReport): Listing['p
 export default class ProbesList extends BaseCommand {
   static override summary = 'List the probe packs, and which of them are enabled.';
   static override description =
-    "A pack names the libraries and functions to trace. `trace` uses the enabled ones; `trace --pack` others. Packs come from the folders of --pack-dir, the user's and the host's configuration and those that ship with ingero: of two packs of one name the first in this order is used. The digest is that of the file: the `packs` table of a capture keeps it with the whole text.";
+    "A pack names the libraries and functions to trace. `trace` uses the enabled ones; `trace --pack` others. Packs come from the folders of --pack-dir, the user's and the host's configuration and those that ship with ingero: of two packs of one name the first in this order is used. An overlay changes a pack of another place. The digest is that of the pack in force, its overlays applied: the `packs` table of a capture keeps it with the whole text.";
 
   static override examples = ['<%= config.bin %> probes list', '<%= config.bin %> probes list --json'];
   static override flags = { 'pack-dir': packDirFlag };
@@ -92,6 +100,7 @@ export default class ProbesList extends BaseCommand {
         path: entry.path,
         by: by.path,
       })),
+      orphans: registry.orphans.map(({ path, target }) => ({ path, overlays: target })),
       missing: enabled.names.filter((name) => !registry.entries.some((entry) => entry.name === name)),
       enabled_file: enabled.path,
       places: registry.places.map(describePlace),
@@ -108,7 +117,15 @@ export default class ProbesList extends BaseCommand {
   }
 }
 
-function listingLines({ packs, broken, shadowed, missing, enabled_file, places }: Listing): string[] {
+function listingLines({
+  packs,
+  broken,
+  shadowed,
+  orphans,
+  missing,
+  enabled_file,
+  places,
+}: Listing): string[] {
   const yes = (enabled: boolean): string => (enabled ? 'yes' : 'no');
   const lines = alignedLines([
     ['name', 'enabled', 'version', 'layer', 'table', 'probes', 'sha256', 'from'],
@@ -126,6 +143,8 @@ function listingLines({ packs, broken, shadowed, missing, enabled_file, places }
   ]);
   const notes = [
     ...shadowed.map(({ path, name, by }) => `${path} is not used: ${by} is named ${name} too.`),
+    ...packs.flatMap(({ name, overlays }) => overlays.map((path) => `${name} is changed by ${path}.`)),
+    ...orphans.map(({ path, overlays }) => `${path} changes nothing: there is no pack ${overlays}.`),
     ...missing.map((name) => `${name} is enabled (${enabled_file}), and there is no such pack.`),
     ...places.flatMap(({ path, problem }) =>
       problem === null ? [] : [`${path} cannot be read: ${problem}`],

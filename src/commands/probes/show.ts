@@ -1,8 +1,10 @@
+import { basename } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../base-command.js';
 import { describeProbes, type ProbeDescription } from '../../packs/describe.js';
 import { packDirFlag } from '../../packs/flags.js';
 import type { EnumTable, Pack } from '../../packs/model.js';
+import { overlayNotes } from '../../packs/origins.js';
 import { PackRegistry } from '../../packs/registry.js';
 
 /** A pack as `--json` prints it. */
@@ -20,16 +22,22 @@ interface PackDescription {
   enums: Record<string, EnumTable>;
   types: string;
   enabled: boolean;
+  /** Of `yaml`. */
   sha256: string;
   path: string;
+  /** Of the file at `path`; differs from `sha256` when overlays change the pack. */
+  file_sha256: string;
+  /** Files that change it, in the order they are applied. */
+  overlays: readonly { path: string; sha256: string }[];
   probes: ProbeDescription[];
+  /** The pack in force: its file, or what it becomes with its overlays. */
   yaml: string;
 }
 
 export default class ProbesShow extends BaseCommand {
   static override summary = 'Show a probe pack: its libraries, functions and columns.';
   static override description =
-    'Every function with its prototype, the symbols that are probed and what fills which column. Where these lie in a library of this host is what `probes compile` says.';
+    'Every function with its prototype, where that is written, the symbols that are probed and what fills which column; and what comes from an overlay. Where these lie in a library of this host is what `probes compile` says.';
   static override examples = [
     '<%= config.bin %> probes show cuda-runtime',
     { description: 'The file itself', command: '<%= config.bin %> probes show cuda-runtime --yaml' },
@@ -45,7 +53,7 @@ export default class ProbesShow extends BaseCommand {
   async run(): Promise<PackDescription> {
     const { args, flags } = await this.parse(ProbesShow);
     const registry = PackRegistry.open(flags['pack-dir']);
-    const pack = registry.packOrFile(args.pack);
+    const { pack, origin } = registry.packOrFile(args.pack);
     const isEnabled =
       registry.enabled().names.includes(pack.name) &&
       registry.entries.some((entry) => entry.path === pack.source.path);
@@ -63,7 +71,9 @@ export default class ProbesShow extends BaseCommand {
       enabled: isEnabled,
       sha256: pack.source.sha256,
       path: pack.source.path,
-      probes: describeProbes(pack),
+      file_sha256: pack.source.fileSha256,
+      overlays: pack.source.overlays,
+      probes: describeProbes(pack, origin),
       yaml: pack.source.text,
     };
     if (flags.yaml) this.log(pack.source.text.replace(/\n$/, ''));
@@ -82,25 +92,32 @@ function descriptionLines(pack: PackDescription): string[] {
       ({ name, type, unit, description }) =>
         `  column     ${name} ${type}${unit === undefined ? '' : ` (${unit})`}: ${description}`,
     ),
-    `  sha256     ${pack.sha256}`,
+    `  sha256     ${pack.file_sha256}`,
     `  file       ${pack.path}`,
+    ...pack.overlays.flatMap(({ path, sha256 }) => [`  changed by ${path}`, `             sha256 ${sha256}`]),
   ];
-  for (const probe of pack.probes) lines.push('', ...probeLines(probe));
+  for (const probe of pack.probes) lines.push('', ...probeLines(probe, pack.path));
   return lines;
 }
 
-function probeLines({
-  op,
-  prototype,
-  symbols,
-  mode,
-  required,
-  columns,
-  when,
-  where,
-  settings,
-}: ProbeDescription): string[] {
+function probeLines(
+  {
+    op,
+    prototype,
+    symbols,
+    mode,
+    required,
+    enabled,
+    columns,
+    when,
+    where,
+    settings,
+    origins,
+  }: ProbeDescription,
+  packPath: string,
+): string[] {
   const facts = [
+    ...(enabled ? [] : ['not enabled']),
     `symbols ${symbols.join(', ')}`,
     ...(mode === 'entry' ? ['entry only'] : []),
     ...(required ? ['required'] : []),
@@ -110,9 +127,10 @@ function probeLines({
   ];
   const width = Math.max(0, ...columns.map(({ column }) => column.length));
   return [
-    op,
+    `${op} (${basename(origins.prototype ?? packPath)})`,
     `  ${prototype}`,
     `  ${facts.join('; ')}`,
+    ...overlayNotes(origins, packPath).map((note) => `  ${note}`),
     ...columns.map(({ column, from }) => `    ${column.padEnd(width)}  ${from}`),
   ];
 }

@@ -1,9 +1,12 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../../base-command.js';
 import { EXIT } from '../../errors.js';
+import { packDirFlag } from '../../packs/flags.js';
 import { formatProblems } from '../../packs/format.js';
 import { readPackFile } from '../../packs/load.js';
 import type { PackProblem } from '../../packs/model.js';
+import { OVERLAY_SUFFIX } from '../../packs/overlay.js';
+import { PackRegistry } from '../../packs/registry.js';
 
 interface FileVerdict {
   path: string;
@@ -12,20 +15,29 @@ interface FileVerdict {
 }
 
 export default class ProbesValidate extends BaseCommand {
-  static override summary = 'Check pack files and report everything that is wrong with them.';
+  static override summary = 'Check pack files and overlays, and report everything that is wrong with them.';
   static override description =
-    'Each problem comes with its place, rule and, where there is one, a hint; docs/probe-packs.md explains the rules. Exit status 0 when all files are right, 8 when one is not.';
-  static override examples = ['<%= config.bin %> probes validate site.yaml'];
+    'Files whose name ends in .overlay.yaml are checked against the pack they change. Each problem comes with its place, rule and, where there is one, a hint; docs/probe-packs.md explains the rules. Exit status 0 when all files are right, 8 when one is not.';
+  static override examples = [
+    '<%= config.bin %> probes validate site.yaml',
+    '<%= config.bin %> probes validate /etc/ingero/probes.d/nccl.overlay.yaml',
+  ];
   static override args = {
-    files: Args.string({ description: 'Pack files.', required: true, multiple: true }),
+    files: Args.string({ description: 'Pack and overlay files.', required: true, multiple: true }),
   };
+  static override flags = { 'pack-dir': packDirFlag };
 
   async run(): Promise<{ files: FileVerdict[] }> {
-    const { args } = await this.parse(ProbesValidate);
+    const { args, flags } = await this.parse(ProbesValidate);
+    const registry = PackRegistry.open(flags['pack-dir']);
     const files = args.files.map((path): FileVerdict => {
-      const { pack, problems } = readPackFile(path);
+      const isOverlay = path.endsWith(OVERLAY_SUFFIX);
+      const { pack, problems } = isOverlay ? registry.checkOverlay(path) : readPackFile(path);
       if (pack === undefined) this.log(`${formatProblems(problems)}\n`);
-      else this.log(`${path}: OK: ${pack.name} ${pack.version}, ${functions(pack.probes.length)}`);
+      else
+        this.log(
+          `${path}: OK: ${isOverlay ? 'changes ' : ''}${pack.name} ${pack.version}, ${functions(pack.probes.length)}`,
+        );
       return {
         path,
         ok: pack !== undefined,

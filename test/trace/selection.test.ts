@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parsePack } from '../../src/packs/index.js';
 import { query } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type Tracer } from './support/tracer.js';
@@ -30,7 +31,7 @@ const LIBRARY =
 const PROGRAM =
   'int vers_both(int), vers_new(int), vers_old(int), vers_fallback(int); int main(void) { vers_both(1); vers_new(2); vers_old(3); vers_fallback(4); return 0; }';
 
-describe.skipIf(!requireRootAndBpf())('when: in a trace', () => {
+describe.skipIf(!requireRootAndBpf())('which functions are probed', () => {
   let tracer: Tracer;
   let program: string;
   /** Writes a pack and returns its path. */
@@ -57,7 +58,7 @@ describe.skipIf(!requireRootAndBpf())('when: in a trace', () => {
   });
   afterAll(() => tracer?.remove());
 
-  test('decides which functions are probed; the others are rows that say why', async () => {
+  test('when: decides; the others are rows that say why', async () => {
     const result = await tracer.run(['--json', '--pack', packFile('p.yaml', PACK), '--', program]);
     expect([result.code, result.stderr, result.code === 0 ? '' : result.stdout]).toEqual([0, '', '']);
     expect(await query(result.capture, 'SELECT op, n FROM vers_events ORDER BY start_time')).toEqual([
@@ -84,7 +85,7 @@ describe.skipIf(!requireRootAndBpf())('when: in a trace', () => {
     ]);
   });
 
-  test('goes by the version definitions of the library when the pack says so', async () => {
+  test('when: goes by the version definitions of the library when the pack says so', async () => {
     const text = PACK.replace('so.* }', "so.*, version: 'VERS_*' }").replace("value: '2.5'", "value: '3.1'");
     const result = await tracer.run(['--json', '--pack', packFile('d.yaml', text), '--', program]);
     expect([result.code, result.stderr, result.code === 0 ? '' : result.stdout]).toEqual([0, '', '']);
@@ -95,7 +96,35 @@ describe.skipIf(!requireRootAndBpf())('when: in a trace', () => {
     ]);
   });
 
-  test('of a whole pack leaves a library out, with the reason', async () => {
+  test('an overlay switches functions off and narrows others; the capture keeps what was in force', async () => {
+    const dir = join(tracer.dir, 'packs');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'versions.yaml'), PACK);
+    const overlay = `overlays: versions
+probes:
+  vers_both: { where: [{ arg: n, is: gt, value: 1 }] }
+  vers_new: { enabled: false }
+  vers_old: { when: [], mode: entry }
+`;
+    const path = join(dir, 'versions.overlay.yaml');
+    writeFileSync(path, overlay);
+    const result = await tracer.run(['--json', '--pack-dir', dir, '--pack', 'versions', '--', program]);
+    expect([result.code, result.stderr]).toEqual([0, '']);
+    expect(await query(result.capture, 'SELECT op, status FROM vers_events')).toEqual([
+      { op: 'vers_old', status: 'entry' },
+    ]);
+    expect(await query(result.capture, `SELECT state, reason FROM probes WHERE op = 'vers_new'`)).toEqual([
+      { state: 'skipped', reason: `enabled: false in ${path}:4` },
+    ]);
+    const [{ filtered, kept, digest }] = (await query(
+      result.capture,
+      `SELECT (SELECT sum(filtered)::INTEGER FROM probe_accounting) AS filtered, yaml AS kept, sha256 = sha256(yaml) AS digest FROM packs`,
+    )) as [{ filtered: number; kept: string; digest: boolean }];
+    expect([filtered, digest]).toEqual([1, true]);
+    expect(parsePack(kept, 'kept.yaml').pack?.probes[1]).toMatchObject({ enabled: false });
+  });
+
+  test('when: of a whole pack leaves a library out, with the reason', async () => {
     const text = PACK.replace('table:', "when: [{ of: version, is: ge, value: '9' }]\ntable:");
     const result = await tracer.run(['--json', '--pack', packFile('w.yaml', text), '--', program]);
     expect([result.code, result.stderr]).toEqual([4, '']);
