@@ -70,6 +70,16 @@ export class CaptureFile {
     await this.connection.run('CHECKPOINT');
   }
 
+  /** From now on rows only go to the WAL; the file itself does not change. */
+  async holdCheckpoints(): Promise<void> {
+    await this.connection.run("SET checkpoint_threshold = '1TB'");
+  }
+
+  /** Folds the WAL into the file again whenever it has grown to this size. */
+  async allowCheckpoints(bytes: number): Promise<void> {
+    await this.connection.run(`SET checkpoint_threshold = '${Math.floor(bytes / 1024)}KiB'`);
+  }
+
   /** Inserts rows of this run into a table of the schema; columns a row leaves out are NULL. */
   async insert(table: string, rows: readonly Row[]): Promise<void> {
     const columns = this.#schema.tables[table]?.columns;

@@ -2,10 +2,11 @@
  * The recorder: reads the kernel's rings and writes the capture file, on a thread of its own so that neither
  * DuckDB's stalls (80-150 ms per row group) nor the terminal hold up the other.
  */
-import { statfsSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type ProcessInfo, readProcess } from '../discovery/processes.js';
+import { LiveServer } from '../live/server.js';
 import type { Counters } from '../loader/layout.js';
 import { RECORD_CALL, THREAD } from '../ring/record.js';
 import { RingReader } from '../ring/ring-reader.js';
@@ -31,6 +32,9 @@ const FLUSH_INTERVAL_MS = 600;
 const MAX_POLL_MS = 150;
 /** Bytes consumed from a ring before its space goes back to the kernel. */
 const DRAIN_BYTES = 1 << 20;
+/** A reader that copies the running capture may take this long, and longer the larger the file is. */
+const COPY_MS = 10_000;
+const COPY_BYTES_PER_MS = 50_000;
 /** WAL size at which DuckDB checkpoints. */
 const CHECKPOINT_BYTES = 16 << 20;
 
@@ -46,6 +50,8 @@ class Recorder {
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
   #file!: CaptureFile;
+  #checkpointBytes = CHECKPOINT_BYTES;
+  #live: LiveServer | null = null;
   /** Given back one after the other, as completing the file turns out to need it. */
   #reserves: SpaceReserve[] = [];
   #lastFlush = performance.now();
@@ -65,10 +71,10 @@ class Recorder {
   }
 
   async open(): Promise<void> {
-    const checkpoint = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
+    this.#checkpointBytes = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
     const { path, minFreeBytes } = this.#start;
     this.#reserves = [1, 2].map(() => SpaceReserve.beside(path, Math.floor(minFreeBytes / 4)));
-    this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, checkpoint);
+    this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, this.#checkpointBytes);
     await this.#file.create(this.#start.events);
     await this.#file.insert('capture', [this.#start.capture]);
     await this.#file.insert('packs', this.#start.packs);
@@ -91,8 +97,28 @@ class Recorder {
         ),
       );
     }
+    this.#live = await LiveServer.listen(this.#holdable, path);
     this.#schedule(0);
   }
+
+  /** For readers that copy the file while it is written. What fails here fails for them, and the trace goes on. */
+  readonly #holdable = {
+    hold: (): Promise<bigint> =>
+      new Promise((resolve, reject) => {
+        const held = async (): Promise<bigint> => {
+          await this.#file.holdCheckpoints();
+          const asOf = wallClockNs();
+          this.#flushAll();
+          return asOf;
+        };
+        // What the flush queues (processes, threads) is to be in the file as well.
+        void this.#write(() => held().then((asOf) => void this.#write(async () => resolve(asOf)), reject));
+      }),
+    release: (): void => {
+      void this.#write(() => this.#file.allowCheckpoints(this.#checkpointBytes).catch(() => {}));
+    },
+    patienceMs: (): number => COPY_MS + statSync(this.#start.path).size / COPY_BYTES_PER_MS,
+  };
 
   handle(message: ToRecorder): void {
     switch (message.type) {
@@ -223,6 +249,19 @@ class Recorder {
     }
   }
 
+  /** What the rings hold now becomes rows. Throws when recording has stopped. */
+  #flushAll(): void {
+    if (this.#failed !== null || this.#isFinishing) throw new Error('recording has stopped');
+    try {
+      const until = performance.now() + MAX_POLL_MS;
+      while (this.#drain() >= DRAIN_BYTES && performance.now() < until);
+      this.#flush();
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
+  }
+
   #flush(): void {
     for (const table of this.#tables.values()) table.flush();
     this.#dirty = false;
@@ -235,8 +274,9 @@ class Recorder {
     });
   }
 
-  #write(job: () => Promise<void>): void {
+  #write(job: () => Promise<void>): Promise<void> {
     this.#pending = this.#pending.then(job).catch((error: Error) => this.#fail(error));
+    return this.#pending;
   }
 
   /** Stops recording; the tracer detaches and then asks to finish. */
@@ -254,6 +294,7 @@ class Recorder {
     counters: readonly (readonly [number, Counters])[],
   ): Promise<void> {
     this.#isFinishing = true;
+    this.#live?.close();
     let failure: string | null = null;
     let accounting: ProbeAccounting[] = [];
     try {

@@ -1,7 +1,11 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { SCHEMA_VERSION } from '../capture/version.js';
+import { IngeroError } from '../errors.js';
+import { HoldLost } from '../live/client.js';
+import { takeSnapshot } from '../live/snapshot.js';
 import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
 import { PrivateDirectory } from './private-directory.js';
 import { sqlFailure } from './sql-error.js';
@@ -25,6 +29,8 @@ export interface OpenCapture {
   readonly path: string;
   readonly connection: DuckDBConnection;
   readonly schemaVersion: number;
+  /** Of a capture that is being recorded: when its contents are from, ns since 1970. */
+  readonly asOfNs?: bigint;
   close(): void;
 }
 
@@ -47,12 +53,19 @@ function fenceConfig(options: OpenOptions, spill: PrivateDirectory | undefined):
   };
 }
 
+/** A trace that just ends closes its file within this time, ms; how often to look. */
+const ENDING_MS = 250;
+const LOOKS = 5;
+
 /**
  * Opens a capture read-only and fenced: no other file, no network, no extension, no settings. The bytes
  * of the file and of a `.wal` beside it do not change. Close it after use.
  *
+ * One that is being recorded is copied first, with the help of its recorder, and the copy opened: `asOfNs` says when
+ * its contents are from.
+ *
  * Throws IngeroError with `EXIT.badCapture` when the file is missing, unreadable, damaged, not a capture,
- * newer than this ingero, or still being recorded.
+ * newer than this ingero, or held by a process that does not answer; `EXIT.output` without space for a copy.
  */
 export async function openCapture(file: string, options: OpenOptions = {}): Promise<OpenCapture> {
   // An absolute path, so that names such as ":memory:" or "x:y" are never anything but a file.
@@ -60,8 +73,37 @@ export async function openCapture(file: string, options: OpenOptions = {}): Prom
   checkCaptureFile(named);
   // Through a link, DuckDB would look for the .wal outside what its fence lets it read.
   const path = realpathSync(named);
+  for (let look = 1; ; look++) {
+    try {
+      return await openFenced(path, path, options);
+    } catch (error) {
+      if (!(error instanceof IngeroError) || error.code !== 'capture-busy') throw error;
+      const live = await openLive(path, options);
+      if (live !== null) return live;
+      if (look === LOOKS) throw error;
+      await sleep(ENDING_MS);
+    }
+  }
+}
+
+/** A running capture as it is now; null when its recorder does not answer, or has just ended. */
+async function openLive(path: string, options: OpenOptions): Promise<OpenCapture | null> {
+  const snapshot = await takeSnapshot(path).catch((error: unknown) => {
+    if (error instanceof HoldLost) return null;
+    throw error;
+  });
+  if (snapshot === null) return null;
+  try {
+    return { ...(await openFenced(snapshot.path, path, options)), asOfNs: snapshot.asOfNs };
+  } finally {
+    snapshot.remove();
+  }
+}
+
+/** Opens the DuckDB file at `file` behind the fence; messages call it `path`. */
+async function openFenced(file: string, path: string, options: OpenOptions): Promise<OpenCapture> {
   const spill = options.spill === undefined ? undefined : new PrivateDirectory();
-  const instance = await DuckDBInstance.create(path, fenceConfig(options, spill)).catch((cause: unknown) => {
+  const instance = await DuckDBInstance.create(file, fenceConfig(options, spill)).catch((cause: unknown) => {
     spill?.remove();
     throw openFailure(path, cause);
   });

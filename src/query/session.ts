@@ -40,14 +40,26 @@ export async function runSession(session: Session): Promise<JsonResult | undefin
   try {
     const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
     const result = limitRows(await session.start(capture, budget), maxRows);
-    if (session.json) return await toJsonResult(result);
+    if (session.json) return { ...(await toJsonResult(result)), ...liveField(capture) };
     const { format, output } = flags;
     const count = await writeResult(result, { format, output, humanUnits: session.humanUnits });
     if (result.truncated) session.note(`Stopped after ${maxRows} rows (--max-rows); there are more.`);
     else if (output !== undefined) session.note(`${count} rows written to ${output}.`);
+    if (capture.asOfNs !== undefined)
+      session.note(`Live, as of ${isoTime(capture.asOfNs)}; the trace goes on.`);
     return undefined;
   } finally {
     budget.dispose();
     capture.close();
   }
+}
+
+/** Says in a `--json` result that the capture is still being recorded. */
+function liveField({ asOfNs }: OpenCapture): Pick<JsonResult, 'live_as_of'> {
+  return asOfNs === undefined ? {} : { live_as_of: isoTime(asOfNs) };
+}
+
+/** ISO 8601 in UTC, to the millisecond. */
+function isoTime(ns: bigint): string {
+  return new Date(Number(ns / 1_000_000n)).toISOString();
 }

@@ -100,6 +100,8 @@ export interface JsonResult {
   row_count: number;
   /** Whether there were more rows than --max-rows. */
   truncated: boolean;
+  /** Of a capture that is still being recorded: when the rows are from. */
+  live_as_of?: string;
 }
 
 /** Reads a whole result into the `--json` shape. */
