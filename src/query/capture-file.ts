@@ -20,23 +20,14 @@ function bad(code: string, message: string, next: string, cause?: unknown): Inge
  * Throws IngeroError (`capture-missing`, `capture-unreadable`, `capture-legacy`, `not-a-capture`).
  */
 export function checkCaptureFile(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = withAccess(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) {
     throw bad('capture-missing', `There is no file ${path}.`, 'Check the path.');
   }
   if (!stat.isFile()) {
     throw bad('not-a-capture', `${path} is not a regular file.`, 'Name the capture file itself.');
   }
-  try {
-    accessSync(path, constants.R_OK);
-  } catch (cause) {
-    throw bad(
-      'capture-unreadable',
-      `${path} cannot be read by this user.`,
-      'Captures are private to the user who recorded them; run as that user or change the file mode.',
-      cause,
-    );
-  }
+  withAccess(path, () => accessSync(path, constants.R_OK));
   const head = readHead(path, SQLITE_MAGIC.length);
   if (head === SQLITE_MAGIC) {
     throw bad(
@@ -47,6 +38,20 @@ export function checkCaptureFile(path: string): void {
   }
   if (!head.startsWith(DUCKDB_MAGIC.text, DUCKDB_MAGIC.offset)) {
     throw bad('not-a-capture', `${path} is not a DuckDB file.`, 'Check that this is the right file.');
+  }
+}
+
+/** Runs a look at a file; what fails is this user's lack of permission. */
+function withAccess<T>(path: string, look: () => T): T {
+  try {
+    return look();
+  } catch (cause) {
+    throw bad(
+      'capture-unreadable',
+      `${path} cannot be read by this user.`,
+      'Captures are private to the user who recorded them; run as that user or change the file mode.',
+      cause,
+    );
   }
 }
 

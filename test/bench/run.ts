@@ -7,6 +7,7 @@ import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchAggregate } from './aggregate.js';
 import { benchIngest } from './ingest.js';
+import { benchLive } from './live.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
 import { benchAttach, benchStartUp } from './start-up.js';
@@ -66,6 +67,21 @@ if (wanted('record')) {
       );
     }
   }
+}
+
+if (wanted('live')) {
+  const live = await benchLive(root, join(scratch, 'live.duckdb'), 200_000, 10);
+  raw.live = live;
+  figure(
+    'rate while asked once a second',
+    live.asked.eventsPerSecond / live.alone.eventsPerSecond,
+    'x',
+    0.99,
+    `the same trace alone, ${Math.round(live.alone.eventsPerSecond).toLocaleString('en')} events/s`,
+    true,
+  );
+  figure('lost while asked', live.asked.lost, 'events', 0, `${live.answers} answers`);
+  figure('a live answer', live.answerMs, 'ms', 2000, 'from the command line to the end of its output');
 }
 
 if (wanted('ingest')) {
