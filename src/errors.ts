@@ -19,6 +19,14 @@ export const EXIT = {
   badPack: 8,
   /** The capture ended but its accounting identity does not hold. */
   accounting: 9,
+  /** `verify`: a file has no signature and no seal. */
+  unsigned: 10,
+  /** `verify`: the signature is of a key that is not trusted here. */
+  unknownSigner: 11,
+  /** `verify`: the file, or its signature or seal, is not what was signed. */
+  altered: 12,
+  /** `verify`: the signer's key has expired. */
+  expired: 13,
   /** A query was interrupted or ran out of its time. */
   interrupted: 130,
 } as const;

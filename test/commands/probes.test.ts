@@ -1,10 +1,22 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
+import { signFile } from '../../src/trust/signature.js';
+import { readSigningKey } from '../../src/trust/signing-key.js';
 import { buildCli, type Cli, type RunResult } from '../support/cli.js';
+import { makeKeys } from '../support/keys.js';
 
 /** A user without any privilege. */
 const NOBODY = 65534;
@@ -139,6 +151,8 @@ describe('probes list', () => {
       sha256: createHash('sha256').update(file).digest('hex'),
       file_sha256: createHash('sha256').update(file).digest('hex'),
       overlays: [],
+      signature: 'unsigned',
+      signer: null,
       from: 'built-in',
       path: expect.stringMatching(/\/probes\/cuda-runtime\.yaml$/),
     });
@@ -148,10 +162,27 @@ describe('probes list', () => {
   test('as text: one line per pack', async () => {
     const { code, stdout, stderr } = await probes('list');
     expect([code, stderr]).toEqual([0, '']);
-    expect(stdout.split('\n')[0]).toMatch(/^name +enabled +version +layer +table +probes +sha256 +from$/);
-    expect(stdout).toMatch(
-      /^cuda-runtime +yes +\d+\.\d+\.\d+ +runtime +cuda_events +\d+ +[0-9a-f]{12} +built-in$/m,
+    expect(stdout.split('\n')[0]).toMatch(
+      /^name +enabled +version +layer +table +probes +sha256 +signer +from$/,
     );
+    expect(stdout).toMatch(
+      /^cuda-runtime +yes +\d+\.\d+\.\d+ +runtime +cuda_events +\d+ +[0-9a-f]{12} +- +built-in$/m,
+    );
+  });
+
+  test('names who signed a pack, and says when it was changed since', async () => {
+    const packs = folder({ 'a.yaml': sitePack('one'), 'b.yaml': sitePack('two') });
+    const keys = makeKeys(packs, 'signer', 'signer: Lab A\n');
+    const key = readSigningKey(keys.key);
+    for (const name of ['a.yaml', 'b.yaml']) await signFile(join(packs, name), key, false);
+    appendFileSync(join(packs, 'b.yaml'), '# later\n');
+    const listing = await json<Listing>('list', '--pack-dir', packs, '--trust', keys.trust);
+    expect(listing.packs.slice(0, 2)).toMatchObject([
+      { name: 'one', signature: 'good', signer: 'Lab A' },
+      { name: 'two', signature: 'altered', signer: null },
+    ]);
+    const { stdout } = await probes('show', 'one', '--pack-dir', packs, '--trust', keys.trust);
+    expect(stdout).toContain(`  signer     Lab A (${keys.publicKey})\n`);
   });
 
   test('a broken pack does not hide the others', async () => {
@@ -227,6 +258,7 @@ describe('probes show', () => {
   libraries  libone.so.*
   records    1 functions, layer site, table cuda_events
   sha256     DIGEST
+  signer     -
   file       DIR/one.yaml
 
 one_alloc (one.yaml:10)

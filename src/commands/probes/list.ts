@@ -5,7 +5,11 @@ import { formatProblems } from '../../packs/format.js';
 import type { Pack, PackProblem } from '../../packs/model.js';
 import type { PlaceKind } from '../../packs/places.js';
 import { type PackEntry, PackRegistry, type PlaceReport } from '../../packs/registry.js';
+import { checkPackSignature, signerOf, signerText } from '../../packs/signer.js';
 import { alignedLines } from '../../packs/table-text.js';
+import { trustFlag } from '../../trust/flags.js';
+import type { Outcome, SignatureReport } from '../../trust/signature.js';
+import { readTrustStore } from '../../trust/trust-store.js';
 
 /** One pack as `--json` prints it. */
 export interface PackListing {
@@ -29,6 +33,9 @@ export interface PackListing {
   file_sha256: string;
   /** Files that change it, in the order they are applied. */
   overlays: readonly string[];
+  /** What came of checking its signature, and who the trust store says signed it. */
+  signature: Outcome;
+  signer: string | null;
   from: PlaceKind;
   path: string;
 }
@@ -56,7 +63,7 @@ interface Listing {
   places: { from: PlaceKind; path: string; exists: boolean; problem: string | null }[];
 }
 
-function describe(pack: Pack, entry: PackEntry, enabled: boolean): PackListing {
+function describe(pack: Pack, entry: PackEntry, enabled: boolean, signature: SignatureReport): PackListing {
   return {
     name: pack.name,
     version: pack.version,
@@ -70,6 +77,8 @@ function describe(pack: Pack, entry: PackEntry, enabled: boolean): PackListing {
     sha256: pack.source.sha256,
     file_sha256: pack.source.fileSha256,
     overlays: pack.source.overlays.map(({ path }) => path),
+    signature: signature.outcome,
+    signer: signerOf(signature),
     from: entry.place.kind,
     path: pack.source.path,
   };
@@ -85,12 +94,13 @@ export default class ProbesList extends BaseCommand {
     "A pack names the libraries and functions to trace. `trace` uses the enabled ones; `trace --pack` others. Packs come from the folders of --pack-dir, the user's and the host's configuration and those that ship with ingero: of two packs of one name the first in this order is used. An overlay changes a pack of another place. The digest is that of the pack in force, its overlays applied: the `packs` table of a capture keeps it with the whole text.";
 
   static override examples = ['<%= config.bin %> probes list', '<%= config.bin %> probes list --json'];
-  static override flags = { 'pack-dir': packDirFlag };
+  static override flags = { 'pack-dir': packDirFlag, trust: trustFlag };
 
   async run(): Promise<Listing> {
     const { flags } = await this.parse(ProbesList);
     const registry = PackRegistry.open(flags['pack-dir']);
     const enabled = registry.enabled();
+    const store = readTrustStore(flags.trust);
     const listing: Listing = {
       packs: [],
       broken: [],
@@ -109,8 +119,9 @@ export default class ProbesList extends BaseCommand {
       const { name, path, place } = entry;
       const isEnabled = enabled.names.includes(name);
       const { pack, problems } = entry.parsed();
-      if (pack !== undefined) listing.packs.push(describe(pack, entry, isEnabled));
-      else listing.broken.push({ name, enabled: isEnabled, from: place.kind, path, problems });
+      if (pack !== undefined) {
+        listing.packs.push(describe(pack, entry, isEnabled, await checkPackSignature(pack, store)));
+      } else listing.broken.push({ name, enabled: isEnabled, from: place.kind, path, problems });
     }
     for (const line of listingLines(listing)) this.log(line);
     return listing;
@@ -128,7 +139,7 @@ function listingLines({
 }: Listing): string[] {
   const yes = (enabled: boolean): string => (enabled ? 'yes' : 'no');
   const lines = alignedLines([
-    ['name', 'enabled', 'version', 'layer', 'table', 'probes', 'sha256', 'from'],
+    ['name', 'enabled', 'version', 'layer', 'table', 'probes', 'sha256', 'signer', 'from'],
     ...packs.map((pack) => [
       pack.name,
       yes(pack.enabled),
@@ -137,9 +148,10 @@ function listingLines({
       pack.table,
       String(pack.probes),
       pack.sha256.slice(0, 12),
+      signerText(pack.signature, pack.signer),
       pack.from === 'built-in' ? pack.from : pack.path,
     ]),
-    ...broken.map((pack) => [pack.name, yes(pack.enabled), 'broken', '-', '-', '-', '-', pack.path]),
+    ...broken.map((pack) => [pack.name, yes(pack.enabled), 'broken', '-', '-', '-', '-', '-', pack.path]),
   ]);
   const notes = [
     ...shadowed.map(({ path, name, by }) => `${path} is not used: ${by} is named ${name} too.`),

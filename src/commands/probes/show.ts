@@ -6,6 +6,10 @@ import { packDirFlag } from '../../packs/flags.js';
 import type { EnumTable, Pack } from '../../packs/model.js';
 import { overlayNotes } from '../../packs/origins.js';
 import { PackRegistry } from '../../packs/registry.js';
+import { checkPackSignature, signerOf, signerText } from '../../packs/signer.js';
+import { trustFlag } from '../../trust/flags.js';
+import type { Outcome } from '../../trust/signature.js';
+import { readTrustStore } from '../../trust/trust-store.js';
 
 /** A pack as `--json` prints it. */
 interface PackDescription {
@@ -24,6 +28,10 @@ interface PackDescription {
   enabled: boolean;
   /** Of `yaml`. */
   sha256: string;
+  /** What came of checking its signature, who the trust store says signed it, and with the key of which file. */
+  signature: Outcome;
+  signer: string | null;
+  key_file: string | null;
   path: string;
   /** Of the file at `path`; differs from `sha256` when overlays change the pack. */
   file_sha256: string;
@@ -47,6 +55,7 @@ export default class ProbesShow extends BaseCommand {
   };
   static override flags = {
     'pack-dir': packDirFlag,
+    trust: trustFlag,
     yaml: Flags.boolean({ description: 'Print the text of the pack.' }),
   };
 
@@ -57,6 +66,7 @@ export default class ProbesShow extends BaseCommand {
     const isEnabled =
       registry.enabled().names.includes(pack.name) &&
       registry.entries.some((entry) => entry.path === pack.source.path);
+    const signature = await checkPackSignature(pack, readTrustStore(flags.trust));
     const description: PackDescription = {
       name: pack.name,
       version: pack.version,
@@ -70,6 +80,9 @@ export default class ProbesShow extends BaseCommand {
       types: pack.types,
       enabled: isEnabled,
       sha256: pack.source.sha256,
+      signature: signature.outcome,
+      signer: signerOf(signature),
+      key_file: signature.key_file,
       path: pack.source.path,
       file_sha256: pack.source.fileSha256,
       overlays: pack.source.overlays,
@@ -93,6 +106,7 @@ function descriptionLines(pack: PackDescription): string[] {
         `  column     ${name} ${type}${unit === undefined ? '' : ` (${unit})`}: ${description}`,
     ),
     `  sha256     ${pack.file_sha256}`,
+    `  signer     ${signerText(pack.signature, pack.signer)}${pack.key_file === null ? '' : ` (${pack.key_file})`}`,
     `  file       ${pack.path}`,
     ...pack.overlays.flatMap(({ path, sha256 }) => [`  changed by ${path}`, `             sha256 ${sha256}`]),
   ];

@@ -1,0 +1,33 @@
+import { checkSignature, type Outcome, type SignatureReport, worstOutcome } from '../trust/signature.js';
+import type { TrustStore } from '../trust/trust-store.js';
+import type { Pack } from './model.js';
+
+/**
+ * Checks the signatures beside a pack's file and beside every overlay that changes it, for the bytes that were read. The
+ * worst of them is that of the pack; where it is good, everybody who signed is named. Throws `file-unreadable`.
+ */
+export async function checkPackSignature({ source }: Pack, store: TrustStore): Promise<SignatureReport> {
+  const files = [{ path: source.path, sha256: source.fileSha256 }, ...source.overlays];
+  const reports: SignatureReport[] = [];
+  for (const { path, sha256 } of files) {
+    const report = await checkSignature(path, store);
+    const same = report.sha256 === null || report.sha256 === sha256;
+    reports.push(
+      same ? report : { ...report, outcome: 'altered', detail: `${path} changed while it was read` },
+    );
+  }
+  const outcome = worstOutcome(reports.map((report) => report.outcome));
+  const worst = reports.find((report) => report.outcome === outcome) as SignatureReport;
+  if (outcome !== 'good') return worst;
+  return { ...worst, signer: [...new Set(reports.map(({ signer }) => signer))].join(', ') };
+}
+
+/** Who signed a pack: a name only when the signature is good. */
+export function signerOf({ outcome, signer }: SignatureReport): string | null {
+  return outcome === 'good' ? signer : null;
+}
+
+/** The signer as text for a listing; what is wrong in brackets. */
+export function signerText(outcome: Outcome, signer: string | null): string {
+  return outcome === 'unsigned' ? '-' : (signer ?? `(${outcome})`);
+}
