@@ -80,7 +80,7 @@ export class CaptureFile {
     await this.connection.run(`SET checkpoint_threshold = '${Math.floor(bytes / 1024)}KiB'`);
   }
 
-  /** Inserts rows of this run into a table of the schema; columns a row leaves out are NULL. */
+  /** Inserts rows into a table of the schema; columns a row leaves out are NULL, and run_id that of a file of one run. */
   async insert(table: string, rows: readonly Row[]): Promise<void> {
     const columns = this.#schema.tables[table]?.columns;
     if (columns === undefined) throw new Error(`no table ${table} in schema ${this.#schema.version}`);
@@ -89,7 +89,7 @@ export class CaptureFile {
     for (let from = 0; from < rows.length; from += batch) {
       const part = rows.slice(from, from + batch);
       const values = part.flatMap((row) =>
-        columns.map(({ name }) => (name === 'run_id' ? RUN_ID : (row[name] ?? null))),
+        columns.map(({ name }) => row[name] ?? (name === 'run_id' ? RUN_ID : null)),
       );
       await this.#run(`INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`, values);
     }

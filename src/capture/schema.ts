@@ -15,6 +15,8 @@ export interface ColumnSpec {
   type: string;
   values?: readonly string[];
   nullable?: boolean;
+  /** Schema version from which it may be NULL, where an earlier one said that it may not. */
+  nullable_since?: number;
   unit?: string;
   description: string;
   storage?: Storage;
