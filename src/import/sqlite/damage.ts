@@ -1,4 +1,4 @@
-/** Something in an SQLite file that is not as the file format says (https://www.sqlite.org/fileformat2.html). */
+/** Something in an SQLite file that is not as the file format says (sqlite.org, "Database File Format"). */
 export class SqliteDamage extends Error {
   /** Page it was found on; 0 when it is not on one page. */
   readonly page: number;

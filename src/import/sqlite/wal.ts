@@ -15,7 +15,7 @@ export interface WalIndex {
 
 /**
  * Reads the frames of a write-ahead log up to its last commit, as SQLite does when it recovers: frames of an earlier
- * round (other salts) or with a wrong checksum end it (https://www.sqlite.org/fileformat2.html#walformat).
+ * round (other salts) or with a wrong checksum end it (sqlite.org, "WAL-mode File Format").
  */
 export function indexWal(file: number, bytes: number, pageSize: number): WalIndex {
   const none: WalIndex = { pages: new Map(), pageCount: 0 };
