@@ -39,7 +39,13 @@ export class ChunkAppender {
     for (let index = 0; index < columns.length; index++) {
       const column = columns[index] as ColumnBytes;
       const vector = this.#vectors[index] as duckdb.Vector;
-      duckdb.copy_data_to_vector(vector, 0, column.data, 0, rows * column.width);
+      if (column.texts === undefined) {
+        duckdb.copy_data_to_vector(vector, 0, column.data, 0, rows * column.width);
+      } else {
+        column.texts.forEach((text, row) => {
+          duckdb.vector_assign_string_element(vector, row, text);
+        });
+      }
       if (column.validity !== null) {
         duckdb.vector_ensure_validity_writable(vector);
         duckdb.copy_data_to_vector_validity(vector, 0, column.validity, 0, VALIDITY_BYTES);
@@ -65,4 +71,6 @@ export interface ColumnBytes {
   width: number;
   /** One bit per row, 2048 bits; null when the column has no NULLs. */
   validity: ArrayBuffer | null;
+  /** In place of bytes: the values of a VARCHAR column, with holes where they are NULL. */
+  texts?: readonly string[];
 }

@@ -1,4 +1,4 @@
-import type { ColumnValue, EnumTable, Field } from '../packs/model.js';
+import { type ColumnValue, type EnumTable, type Field, MAX_SLOTS } from '../packs/model.js';
 import { CALL } from '../ring/record.js';
 import { LatencyHistogram } from './latency-histogram.js';
 
@@ -11,8 +11,14 @@ export interface ProbeDecoding {
   /** 0, 32 or 64; 0: returns nothing. */
   returnBits: number;
   returnSigned: boolean;
-  /** Names of return codes, 0 meaning success; null: returning at all is success. */
-  results: EnumTable | null;
+  /** Names of return codes. */
+  results: EnumTable;
+  /** Return codes that mean success; none: every return does. */
+  ok: readonly number[];
+  /** Calls a row stands for. */
+  sampleWeight: number;
+  /** Slot that holds the hash of the call stack; null: none is taken. */
+  stackSlot: number | null;
   columns: readonly ColumnValue[];
   /** Enums the columns refer to. */
   enums: Readonly<Record<string, EnumTable>>;
@@ -29,12 +35,45 @@ export function fieldsOf({ fields, unless = [], scale }: ColumnValue): readonly 
   return [...fields, ...unless, ...(scale === undefined ? [] : [scale.field])];
 }
 
+/** Words of a text's room in a record; `struct call_record` of bpf/event.h. */
+const TEXT_WORDS = 520 / 4;
+
+/** Places in a record of the words of one text. */
+export function textWords({ place }: { place: number }): { first: number; count: number } {
+  return { first: CALL.slots + MAX_SLOTS * 2 + place * TEXT_WORDS, count: TEXT_WORDS };
+}
+
+const utf8 = new TextDecoder();
+
+/**
+ * Text of a column in a record; null when it could not be read. What is not UTF-8 is replaced, and a text that is
+ * longer than the pack allows ends in an ellipsis.
+ */
+export function readText(
+  text: NonNullable<ColumnValue['text']>,
+  words: Uint32Array,
+  at: number,
+): string | null {
+  if ((((words[at + CALL.missing] as number) >>> text.slot) & 1) !== 0) return null;
+  const length = words[at + CALL.slots + text.slot * 2] as number;
+  const start = words.byteOffset + (at + textWords(text).first) * 4;
+  const bytes = new Uint8Array(words.buffer, start, Math.min(length, text.maxBytes));
+  // The ring's memory is shared, which TextDecoder does not take.
+  const copy = Uint8Array.from(bytes);
+  if (length <= text.maxBytes) return utf8.decode(copy);
+  // A character that was cut in two is left out.
+  return `${utf8.decode(copy, { stream: true })}${ELLIPSIS}`;
+}
+
+const ELLIPSIS = '\u2026';
+
 /** Nothing from here on fits into 64 bits. */
 const LIMIT = 1n << 64n;
 
 /** Slots a column's value depends on, as a bit mask. */
 export function slotMask(column: ColumnValue): number {
-  return fieldsOf(column).reduce((mask, field) => mask | (1 << field.slot), 0);
+  const ofText = column.text === undefined ? 0 : 1 << column.text.slot;
+  return fieldsOf(column).reduce((mask, field) => mask | (1 << field.slot), ofText);
 }
 
 /** Reads one field of a record as a signed or unsigned integer. */

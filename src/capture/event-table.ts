@@ -4,10 +4,21 @@ import { CALL, STATUS } from '../ring/record.js';
 import { CHUNK_ROWS, ChunkAppender } from './chunk-appender.js';
 import { ColumnBuffer, columnWidth } from './column-buffer.js';
 import { type EventTablePlan, STORE } from './ddl.js';
-import { fieldsOf, type ProbeDecoding, ProbeTotals, readColumn, slotMask } from './event-decoder.js';
+import {
+  fieldsOf,
+  type ProbeDecoding,
+  ProbeTotals,
+  readColumn,
+  readText,
+  slotMask,
+  textWords,
+} from './event-decoder.js';
 import { Interner } from './interner.js';
 import type { ProcessIds } from './process-ids.js';
+import { redactedHash } from './redact.js';
 import { type CaptureSchema, type ColumnSpec, eventColumns, inRow, RUN_ID } from './schema.js';
+import type { Stacks } from './stacks.js';
+import { TextBuffer } from './text-buffer.js';
 
 /** Names of `enum call_status` in the `status` column; a returned call is `ok` or `error`. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
@@ -21,6 +32,8 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
 interface Target {
   value: ColumnValue;
   buffer: ColumnBuffer;
+  /** In place of `buffer`, where the column holds texts. */
+  texts: TextBuffer | null;
   /** Index of a value's name in the column's ENUM; null for numbers. */
   names: ReadonlyMap<bigint, number> | null;
   /** Slot index when the value is one whole unsigned 8-byte slot and nothing else; -1 otherwise. */
@@ -32,15 +45,18 @@ interface Decoder {
   id: number;
   op: number;
   layer: number;
-  /** Whether a value other than 0 is an error. */
-  checked: boolean;
+  zeroIsOk: boolean;
+  /** Return codes that mean success; empty: every return does. */
+  ok: ReadonlySet<bigint>;
   returnBits: number;
   returnSigned: boolean;
   errors: ReadonlyMap<bigint, number>;
   inRow: readonly Target[];
   interned: readonly Target[];
   /** Places in the record of the words that decide the interned columns. */
-  keyWords: Uint8Array;
+  keyWords: Uint16Array;
+  sampleWeight: number;
+  stackSlot: number | null;
   totals: ProbeTotals;
 }
 
@@ -56,8 +72,10 @@ export class EventTable {
     string,
     { spec: ColumnSpec; buffer: ColumnBuffer; names: readonly string[] }
   >;
+  /** Of the columns that hold texts. */
+  readonly #texts: ReadonlyMap<string, TextBuffer>;
   readonly #rowBuffers: readonly ColumnBuffer[];
-  readonly #argsBuffers: readonly ColumnBuffer[];
+  readonly #argsBuffers: readonly (ColumnBuffer | TextBuffer)[];
   readonly #argsId: ColumnBuffer;
   readonly #rowArgsId: ColumnBuffer;
   readonly #start: ColumnBuffer;
@@ -67,6 +85,7 @@ export class EventTable {
   readonly #parentId: ColumnBuffer;
   readonly #interner = new Interner();
   readonly #processes: ProcessIds;
+  readonly #stacks: Stacks;
   readonly #decoders: Decoder[] = [];
   /** Added to kernel times to get wall-clock times, as two words. */
   readonly #offsetLow: number;
@@ -79,19 +98,25 @@ export class EventTable {
     plan: EventTablePlan,
     wallOffsetNs: bigint,
     processes: ProcessIds,
+    stacks: Stacks,
     rows: ChunkAppender,
     args: ChunkAppender,
   ) {
     this.#processes = processes;
+    this.#stacks = stacks;
     this.table = plan.table;
     this.#rowAppender = rows;
     this.#argsAppender = args;
     this.#offsetLow = Number(BigInt.asUintN(32, wallOffsetNs));
     this.#offsetHigh = Number(BigInt.asUintN(32, wallOffsetNs >> 32n));
-    const columns = eventColumns(schema, plan.table).map((spec) => {
+    const specs = eventColumns(schema, plan.table);
+    const isText = ({ type }: ColumnSpec): boolean => type === 'VARCHAR';
+    this.#texts = new Map(specs.filter(isText).map(({ name }) => [name, new TextBuffer()]));
+    const columns = specs.flatMap((spec) => {
+      if (isText(spec)) return [];
       const names = spec.type === 'NAME' ? (spec.values ?? plan.names[spec.name] ?? []) : undefined;
       const width = columnWidth(spec.type, names);
-      return { spec, buffer: new ColumnBuffer(width, spec.nullable === true), names: names ?? [] };
+      return [{ spec, buffer: new ColumnBuffer(width, spec.nullable === true), names: names ?? [] }];
     });
     this.#columns = new Map(columns.map((column) => [column.spec.name, column]));
     this.#argsId = new ColumnBuffer(4, false);
@@ -102,7 +127,9 @@ export class EventTable {
     ];
     this.#argsBuffers = [
       this.#argsId,
-      ...columns.filter(({ spec }) => !inRow(spec)).map(({ buffer }) => buffer),
+      ...specs
+        .filter((spec) => !inRow(spec))
+        .map(({ name }) => this.#texts.get(name) ?? this.#column(name).buffer),
     ];
     const buffer = (name: string): ColumnBuffer => this.#column(name).buffer;
     this.#start = buffer('start_time');
@@ -119,27 +146,35 @@ export class EventTable {
     plan: EventTablePlan,
     wallOffsetNs: bigint,
     processes: ProcessIds,
+    stacks: Stacks,
   ): Promise<EventTable> {
     const rows = await ChunkAppender.open(connection, plan.table, STORE);
     const args = await ChunkAppender.open(connection, `${plan.table}_args`, STORE);
-    return new EventTable(schema, plan, wallOffsetNs, processes, rows, args);
+    return new EventTable(schema, plan, wallOffsetNs, processes, stacks, rows, args);
   }
 
   /** Learns how to decode a probe's records. Throws when a column is not in the table. */
   addProbe(decoding: ProbeDecoding): void {
-    const targets = decoding.columns.map((value) => this.#target(value, decoding));
-    const interned = targets.filter(({ value }) => !inRow(this.#column(value.column).spec));
+    const targets = decoding.columns
+      .filter(({ redact }) => redact !== 'drop')
+      .map((value) => this.#target(value, decoding));
+    const isInRow = ({ value }: Target): boolean =>
+      value.text === undefined && inRow(this.#column(value.column).spec);
+    const interned = targets.filter((target) => !isInRow(target));
     this.#decoders[decoding.probeId] = {
       id: decoding.probeId,
       op: this.#column('op').names.indexOf(decoding.op),
       layer: this.#column('layer').names.indexOf(decoding.layer),
-      checked: decoding.results !== null,
+      zeroIsOk: decoding.ok.length === 0 || decoding.ok.includes(0),
+      ok: new Set(decoding.ok.map(BigInt)),
       returnBits: decoding.returnBits,
       returnSigned: decoding.returnSigned,
-      errors: nameIndex(decoding.results ?? {}, this.#column('error').names),
-      inRow: targets.filter(({ value }) => inRow(this.#column(value.column).spec)),
+      errors: nameIndex(decoding.results, this.#column('error').names),
+      inRow: targets.filter(isInRow),
       interned,
       keyWords: keyWords(decoding, interned),
+      sampleWeight: decoding.sampleWeight,
+      stackSlot: decoding.stackSlot,
       totals: new ProbeTotals(),
     };
   }
@@ -178,7 +213,8 @@ export class EventTable {
       duration[wide + 1] = durationHigh;
       this.#duration.markValid(row);
       totals.latency.add(durationLow, durationHigh);
-      if (decoder.checked && (returnLow | returnHigh) !== 0) totals.errors++;
+      const isZero = (returnLow | returnHigh) === 0;
+      if (!(isZero && decoder.zeroIsOk) && isError(decoder, returnLow, returnHigh)) totals.errors++;
     }
     this.#tid.values[row] = words[at + CALL.tid] as number;
     const callId = this.#callId.values;
@@ -236,6 +272,11 @@ export class EventTable {
   }
 
   #target(value: ColumnValue, decoding: ProbeDecoding): Target {
+    if (value.text !== undefined) {
+      const texts = this.#texts.get(value.column);
+      if (texts === undefined) throw new Error(`table ${this.table} has no column ${value.column} for texts`);
+      return { value, buffer: this.#argsId, texts, names: null, plainSlot: -1, slots: slotMask(value) };
+    }
     const column = this.#column(value.column);
     const [field] = value.fields;
     const isPlain =
@@ -244,10 +285,12 @@ export class EventTable {
       value.times === undefined &&
       value.scale === undefined &&
       value.enum === undefined &&
+      value.redact === undefined &&
       field?.size === 8;
     return {
       value,
       buffer: column.buffer,
+      texts: null,
       names: value.enum === undefined ? null : nameIndex(decoding.enums[value.enum] ?? {}, column.names),
       plainSlot: isPlain ? (field as { slot: number }).slot : -1,
       slots: slotMask(value),
@@ -261,13 +304,30 @@ export class EventTable {
       target.buffer.set64(row, words[slot] as number, words[slot + 1] as number);
       return;
     }
+    if (target.texts !== null) {
+      this.#fillText(target.texts, target.value, row, words, at);
+      return;
+    }
     const value = readColumn(target.value, words, at);
     if (value === null) return;
-    if (target.names === null) set(target.buffer, row, value);
+    if (target.value.redact === 'hash') set(target.buffer, row, redactedHash(value));
+    else if (target.names === null) set(target.buffer, row, value);
     else {
       const index = target.names.get(value);
       if (index !== undefined) target.buffer.set(row, index);
     }
+  }
+
+  #fillText(
+    texts: TextBuffer,
+    { text, redact }: ColumnValue,
+    row: number,
+    words: Uint32Array,
+    at: number,
+  ): void {
+    const value = readText(text as NonNullable<ColumnValue['text']>, words, at);
+    if (value === null) return;
+    texts.set(row, redact === 'hash' ? redactedHash(value).toString(16).padStart(16, '0') : value);
   }
 
   #appendArgs(
@@ -281,7 +341,7 @@ export class EventTable {
     const row = this.#args;
     const recordStatus = ((words[at] as number) >>> 8) & 0xff;
     const returned = recordStatus === STATUS.returned;
-    const failed = returned && decoder.checked && (returnLow | returnHigh) !== 0;
+    const failed = returned && isError(decoder, returnLow, returnHigh);
     this.#argsId.set(row, argsId);
     this.#setName('status', row, STATUS_NAMES[recordStatus] ?? (failed ? 'error' : 'ok'));
     this.#column('op').buffer.set(row, decoder.op);
@@ -290,13 +350,21 @@ export class EventTable {
     this.#column('pid').buffer.set(row, pid);
     this.#column('process_id').buffer.set(row, this.#processes.idOf(pid));
     this.#column('probe_id').buffer.set(row, decoder.id);
-    this.#column('sample_weight').buffer.set(row, 1);
+    this.#column('sample_weight').buffer.set(row, decoder.sampleWeight);
+    const state = words[at + CALL.missing] as number;
+    const device = state >>> 24;
+    if (device !== 0) this.#column('current_device').buffer.set(row, device - 1);
+    const { stackSlot } = decoder;
+    if (stackSlot !== null && ((state >>> stackSlot) & 1) === 0) {
+      const slot = at + CALL.slots + stackSlot * 2;
+      const id = this.#stacks.idOf(words[slot] as number, words[slot + 1] as number);
+      this.#column('stack_id').buffer.set(row, id);
+    }
     this.#column('run_id').buffer.set(row, RUN_ID);
     if (returned && decoder.returnBits !== 0) {
-      const raw = (BigInt(returnHigh) << 32n) | BigInt(returnLow);
-      const code = decoder.returnSigned ? BigInt.asIntN(decoder.returnBits, raw) : raw;
+      const code = returnCode(decoder, returnLow, returnHigh);
       set(this.#column('return_code').buffer, row, code);
-      const error = code === 0n ? undefined : decoder.errors.get(code);
+      const error = failed ? decoder.errors.get(code) : undefined;
       if (error !== undefined) this.#column('error').buffer.set(row, error);
     }
     for (const target of decoder.interned) this.#fill(target, row, words, at);
@@ -328,6 +396,15 @@ function set(buffer: ColumnBuffer, row: number, value: bigint): void {
   buffer.set64(row, Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
 }
 
+function returnCode({ returnBits, returnSigned }: Decoder, low: number, high: number): bigint {
+  const raw = (BigInt(high) << 32n) | BigInt(low);
+  return returnSigned ? BigInt.asIntN(returnBits, raw) : raw;
+}
+
+function isError(decoder: Decoder, low: number, high: number): boolean {
+  return decoder.ok.size > 0 && !decoder.ok.has(returnCode(decoder, low, high));
+}
+
 /** ENUM index of each value of an enum table; values whose name the column does not have are left out. */
 function nameIndex(table: EnumTable, names: readonly string[]): ReadonlyMap<bigint, number> {
   const index = new Map<bigint, number>();
@@ -338,16 +415,28 @@ function nameIndex(table: EnumTable, names: readonly string[]): ReadonlyMap<bigi
   return index;
 }
 
-/** Words of a record that decide the interned columns: the process, the return value, and what the fields read. */
-function keyWords(decoding: ProbeDecoding, interned: readonly Target[]): Uint8Array {
-  const places = new Set<number>([CALL.pid]);
+/**
+ * Words of a record that decide the interned columns: the process, the current device, the return value, the stack,
+ * and what the fields and texts read.
+ */
+function keyWords(decoding: ProbeDecoding, interned: readonly Target[]): Uint16Array {
+  const places = new Set<number>([CALL.pid, CALL.missing]);
+  const whole = (slot: number): void => {
+    places.add(CALL.slots + slot * 2).add(CALL.slots + slot * 2 + 1);
+  };
+  if (decoding.stackSlot !== null) whole(decoding.stackSlot);
   for (let word = 0; word < decoding.returnBits / 32; word++) places.add(CALL.returnValue + word);
   for (const { value } of interned) {
+    if (value.text !== undefined) {
+      const { first, count } = textWords(value.text);
+      for (let word = first; word < first + count; word++) places.add(word);
+      whole(value.text.slot);
+    }
     for (const field of fieldsOf(value)) {
       const first = CALL.slots + field.slot * 2 + (field.offset >> 2);
       places.add(first);
       if ((field.offset & 3) + field.size > 4) places.add(first + 1);
     }
   }
-  return Uint8Array.from(places);
+  return Uint16Array.from(places);
 }

@@ -35,7 +35,7 @@ export class Interner {
    * Number of the sequence `tag`, words[at + places[0]], words[at + places[1]] ...; -1 - number when it is new.
    * Equal tags must come with equal `places`.
    */
-  intern(tag: number, words: Uint32Array, at: number, places: Uint8Array): number {
+  intern(tag: number, words: Uint32Array, at: number, places: Uint16Array): number {
     // Two multiply-rotate hashes (as in FxHash) of all words, each finished by an avalanche.
     let a = this.#seedA;
     let b = this.#seedB;

@@ -8,7 +8,7 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 import { type ProcessInfo, readProcess } from '../discovery/processes.js';
 import { LiveServer } from '../live/server.js';
 import type { Counters } from '../loader/layout.js';
-import { RECORD_CALL, THREAD } from '../ring/record.js';
+import { RECORD_CALL, RECORD_STACK, THREAD } from '../ring/record.js';
 import { RingReader } from '../ring/ring-reader.js';
 import { CaptureFile, isDiskFull, type Row } from './capture-file.js';
 import { wallClockNs } from './clock.js';
@@ -25,6 +25,7 @@ import type {
   ToRecorder,
 } from './recorder-protocol.js';
 import { SpaceReserve } from './space-reserve.js';
+import { Stacks } from './stacks.js';
 
 /** Rows are committed at least this often; a cut-off recorder loses no more than this. */
 const FLUSH_INTERVAL_MS = 600;
@@ -46,6 +47,7 @@ class Recorder {
   readonly #decodings = new Map<number, ProbeDecoding>();
   readonly #knownPids = new Set<number>();
   readonly #processIds = new ProcessIds();
+  readonly #stacks = new Stacks();
   readonly #described = new Map<number, ProcessInfo>();
   readonly #newThreads: Row[] = [];
   readonly #newProcesses: Row[] = [];
@@ -94,6 +96,7 @@ class Recorder {
           plan,
           this.#start.wallOffsetNs,
           this.#processIds,
+          this.#stacks,
         ),
       );
     }
@@ -192,7 +195,9 @@ class Recorder {
 
   readonly #visit = (words: Uint32Array, at: number): void => {
     const head = words[at] as number;
-    if ((head & 0xff) !== RECORD_CALL) this.#meetThread(words, at);
+    const type = head & 0xff;
+    if (type === RECORD_STACK) this.#stacks.meet(words, at);
+    else if (type !== RECORD_CALL) this.#meetThread(words, at);
     else (this.#tableOfProbe[head >>> 16] ?? this.#learnProbe(head >>> 16)).append(words, at);
   };
 
@@ -265,12 +270,15 @@ class Recorder {
   #flush(): void {
     for (const table of this.#tables.values()) table.flush();
     this.#dirty = false;
-    if (this.#newThreads.length === 0 && this.#newProcesses.length === 0) return;
     const threads = this.#newThreads.splice(0);
     const processes = this.#newProcesses.splice(0);
+    const { stacks, frames } = this.#stacks.take();
+    if (threads.length + processes.length + stacks.length === 0) return;
     this.#write(async () => {
       await this.#file.insert('processes', processes);
       await this.#file.insert('threads', threads);
+      await this.#file.insert('stacks', stacks);
+      await this.#file.insert('frames', frames);
     });
   }
 
@@ -348,7 +356,12 @@ class Recorder {
   #lostUnwritten(counts: Counters, read: number, inFile: number): number {
     if (this.#failed === null) return 0;
     const submitted = Number(
-      counts.hits - counts.filtered - counts.lost_ring_full - counts.lost_too_deep - counts.lost_no_memory,
+      counts.hits -
+        counts.filtered -
+        counts.sampled -
+        counts.lost_ring_full -
+        counts.lost_too_deep -
+        counts.lost_no_memory,
     );
     return Math.max(submitted, read) - inFile;
   }
@@ -438,14 +451,15 @@ function accountingRow(probeId: number, counts: Counters, rows: number, notWritt
     hits: counts.hits,
     rows: BigInt(rows),
     filtered: counts.filtered,
-    sampled: 0n,
+    sampled: counts.sampled,
     lost_ring_full: counts.lost_ring_full,
     lost_too_deep: counts.lost_too_deep,
     lost_no_memory: counts.lost_no_memory,
     lost_not_written: BigInt(notWritten),
-    balanced: counts.hits === BigInt(rows) + counts.filtered + lost,
+    balanced: counts.hits === BigInt(rows) + counts.filtered + counts.sampled + lost,
     orphan_returns: counts.orphan_returns,
     read_faults: counts.read_faults,
+    lost_stacks: counts.lost_stacks,
   };
 }
 

@@ -68,6 +68,9 @@ export default class Trace extends BaseCommand {
       options: ['auto', 'perf-link'] as const,
       default: 'auto',
     })(),
+    stacks: Flags.boolean({
+      description: 'Record how the program came to every call (tables stacks and frames); dearer calls.',
+    }),
   };
 
   async run(): Promise<TraceSummary> {
@@ -85,6 +88,7 @@ export default class Trace extends BaseCommand {
         ringBytes: flags['ring-size'] * MIB,
         attachMethod: flags['attach-method'],
         scanStripped: flags['scan-stripped'],
+        stacks: flags.stacks,
         commandLine: ['ingero', 'trace', ...this.argv],
       },
       {

@@ -46,6 +46,28 @@ export function parseMaps(text: string): MappedFile[] {
   return [...files.values()];
 }
 
+/** Code of a file in a process's memory. */
+export interface CodeRange {
+  start: bigint;
+  end: bigint;
+  /** Offset in the file of its first byte. */
+  fileOffset: bigint;
+  path: string;
+}
+
+/** Where a process maps code of files; empty when it is gone or may not be read. */
+export function codeRanges(pid: number): CodeRange[] {
+  const text = readProc(`/proc/${pid}/maps`)?.toString('utf8') ?? '';
+  return text.split('\n').flatMap((line) => {
+    const [, start, end, offset, path] =
+      /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) \S+ \d+ +(\/.*)$/.exec(line) ?? [];
+    if (path === undefined) return [];
+    return [
+      { start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), fileOffset: BigInt(`0x${offset}`), path },
+    ];
+  });
+}
+
 function fileOf(files: Map<string, MappedFile>, fields: string, rawPath: string): MappedFile | null {
   const [range, , , device, inode] = fields.split(' ');
   if (range === undefined || device === undefined || inode === undefined || inode === '0') return null;

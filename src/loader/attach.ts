@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { captureLog, createUprobeMultiLink, lastErrno, type Pointer, uprobeOpts } from './libbpf.js';
-import type { BpfObject } from './object.js';
+import type { BpfObject, ProgramName } from './object.js';
 
 /** One probe to attach: its id in the BPF maps, and where in the file. */
 export interface ProbePoint {
@@ -8,6 +8,15 @@ export interface ProbePoint {
   /** File offset in bytes. */
   offset: number;
   mode: 'call' | 'entry';
+  /** When texts are read, which only some programs can: at return, at entry alone, or never. */
+  texts: 'return' | 'entry' | null;
+}
+
+/** The programs of bpf/ingero.bpf.c a probe needs; return programs first. */
+function programsOf({ mode, texts }: ProbePoint): { name: ProgramName; isReturn: boolean }[] {
+  const entry = { name: texts === null ? 'on_entry' : 'on_entry_text', isReturn: false } as const;
+  if (mode === 'entry') return [entry];
+  return [{ name: texts === 'return' ? 'on_return_text' : 'on_return', isReturn: true }, entry];
 }
 
 /** What became of one probe: attached, or the kernel's words why not. */
@@ -29,9 +38,18 @@ export class ProbeLinks {
   /**
    * Attaches probes to one file, for every process that maps it now or later. Return probes go first: a call
    * entered between the two is then a return without an entry, never an entry that waits for ever.
-   * With multi-uprobe links all probes share two links; if those are refused, one link per probe finds the culprit.
+   * With multi-uprobe links all probes of a kind share two links; if those are refused, one link per probe finds the culprit.
    */
   attach(path: string, points: readonly ProbePoint[]): AttachOutcome[] {
+    if (this.#object.sleepable) return this.#attachAll(path, points);
+    // A kernel before 6.0: nothing can wait for the page a text is on.
+    const able = points.filter((point) => point.texts === null);
+    const error = 'this kernel has no sleepable uprobes, which strings need (Linux 6.0)';
+    const refused = points.filter((point) => point.texts !== null).map(({ id }) => ({ id, error }));
+    return [...this.#attachAll(path, able), ...refused];
+  }
+
+  #attachAll(path: string, points: readonly ProbePoint[]): AttachOutcome[] {
     if (points.length === 0) return [];
     if (this.#object.uprobeMulti && this.#attachMulti(path, points)) {
       return points.map((point) => ({ id: point.id, error: null }));
@@ -48,15 +66,13 @@ export class ProbeLinks {
   }
 
   #attachMulti(path: string, points: readonly ProbePoint[]): boolean {
-    const calls = points.filter((point) => point.mode === 'call');
     const made: number[] = [];
-    for (const [group, isReturn] of [
-      [calls, true],
-      [points, false],
-    ] as const) {
+    for (const program of ['on_return', 'on_return_text', 'on_entry', 'on_entry_text'] as const) {
+      const group = points.filter((point) => programsOf(point).some(({ name }) => name === program));
       if (group.length === 0) continue;
+      const isReturn = program.startsWith('on_return');
       const fd = createUprobeMultiLink(
-        this.#object.programFd(isReturn ? 'on_return' : 'on_entry'),
+        this.#object.programFd(program),
         path,
         group.map((point) => point.offset),
         group.map((point) => point.id),
@@ -92,8 +108,8 @@ export class ProbeLinks {
   #attachPerf(path: string, point: ProbePoint): string | null {
     const { libbpf } = this.#object;
     const made: Pointer[] = [];
-    for (const isReturn of point.mode === 'call' ? [true, false] : [false]) {
-      const program = this.#object.program(isReturn ? 'on_return' : 'on_entry');
+    for (const { name, isReturn } of programsOf(point)) {
+      const program = this.#object.program(name);
       const link = libbpf.bpf_program__attach_uprobe_opts(
         program,
         -1,

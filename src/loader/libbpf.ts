@@ -68,6 +68,7 @@ export interface Libbpf {
   bpf_map__initial_value: Fn<[Pointer, BigUint64Array], Pointer | null>;
   bpf_program__fd: Fn<[Pointer], number>;
   bpf_program__set_expected_attach_type: Fn<[Pointer, number], number>;
+  bpf_program__set_autoload: Fn<[Pointer, boolean], number>;
   bpf_program__attach: Fn<[Pointer], Pointer | null>;
   bpf_program__attach_iter: Fn<[Pointer, null], Pointer | null>;
   bpf_program__attach_uprobe_opts: Fn<[Pointer, number, string, number, object], Pointer | null>;
@@ -96,6 +97,7 @@ const PROTOTYPES: Record<Exclude<keyof Libbpf, 'path'>, string> = {
   bpf_map__initial_value: 'void *bpf_map__initial_value(void *map, _Out_ size_t *psize)',
   bpf_program__fd: 'int bpf_program__fd(const void *prog)',
   bpf_program__set_expected_attach_type: 'int bpf_program__set_expected_attach_type(void *prog, int type)',
+  bpf_program__set_autoload: 'int bpf_program__set_autoload(void *prog, bool autoload)',
   bpf_program__attach: 'void *bpf_program__attach(const void *prog)',
   bpf_program__attach_iter: 'void *bpf_program__attach_iter(const void *prog, const void *opts)',
   bpf_program__attach_uprobe_opts:

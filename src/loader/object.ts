@@ -35,10 +35,20 @@ export interface LoadOptions {
   perfLinksOnly?: boolean;
 }
 
+/** The programs probes are attached to. */
+const PROBE_PROGRAMS = ['on_entry', 'on_return', 'on_entry_text', 'on_return_text'] as const;
+export type ProgramName = (typeof PROBE_PROGRAMS)[number];
+
 /** A ring buffer map and its size in bytes. */
 export interface Ring {
   fd: number;
   bytes: number;
+}
+
+/** What is asked of the kernel. Multi-uprobe links came after sleepable uprobes. */
+interface Features {
+  multi: boolean;
+  sleepable: boolean;
 }
 
 /** Reads the BPF object of this architecture and checks it against the digest that ships with it. */
@@ -66,15 +76,18 @@ export class BpfObject {
   readonly sha256: string;
   /** Whether probes can be attached with multi-uprobe links. */
   readonly uprobeMulti: boolean;
+  /** Whether the programs for texts could be loaded. */
+  readonly sleepable: boolean;
   readonly rings: readonly Ring[];
   readonly #object: Pointer;
   readonly #links: Pointer[] = [];
   readonly #cpus: number;
 
-  private constructor(libbpf: Libbpf, sha256: string, uprobeMulti: boolean, object: Pointer, rings: Ring[]) {
+  private constructor(libbpf: Libbpf, sha256: string, features: Features, object: Pointer, rings: Ring[]) {
     this.libbpf = libbpf;
     this.sha256 = sha256;
-    this.uprobeMulti = uprobeMulti;
+    this.uprobeMulti = features.multi;
+    this.sleepable = features.sleepable;
     this.rings = rings;
     this.#object = object;
     this.#cpus = libbpf.libbpf_num_possible_cpus();
@@ -87,15 +100,17 @@ export class BpfObject {
   static load(libbpf: Libbpf, options: LoadOptions): BpfObject {
     const { bytes, sha256 } = readBpfObject();
     if (!options.perfLinksOnly) {
-      const multi = BpfObject.#tryLoad(libbpf, bytes, sha256, options, true);
+      const multi = BpfObject.#tryLoad(libbpf, bytes, sha256, options, { multi: true, sleepable: true });
       if (multi instanceof BpfObject) {
         if (multi.#kernelHasUprobeMulti()) return multi;
         multi.close();
       }
     }
-    const single = BpfObject.#tryLoad(libbpf, bytes, sha256, options, false);
+    const single = BpfObject.#tryLoad(libbpf, bytes, sha256, options, { multi: false, sleepable: true });
     if (single instanceof BpfObject) return single;
-    throw loadError(single.errno, single.log);
+    const plain = BpfObject.#tryLoad(libbpf, bytes, sha256, options, { multi: false, sleepable: false });
+    if (plain instanceof BpfObject) return plain;
+    throw loadError(plain.errno, plain.log);
   }
 
   static #tryLoad(
@@ -103,7 +118,7 @@ export class BpfObject {
     bytes: Buffer,
     sha256: string,
     options: LoadOptions,
-    multi: boolean,
+    features: Features,
   ): BpfObject | { errno: { code: number; text: string }; log: string[] } {
     const log: string[] = [];
     const stopLog = captureLog(libbpf, (level, message) => {
@@ -123,9 +138,10 @@ export class BpfObject {
         cpuBits: Math.ceil(Math.log2(cpus + 1)),
       });
       libbpf.bpf_map__set_initial_value(rodata, settings, settings.length);
-      for (const name of ['on_entry', 'on_return']) {
+      for (const name of PROBE_PROGRAMS) {
         const program = libbpf.bpf_object__find_program_by_name(object, name) as Pointer;
-        libbpf.bpf_program__set_expected_attach_type(program, multi ? BPF_TRACE_UPROBE_MULTI : 0);
+        libbpf.bpf_program__set_expected_attach_type(program, features.multi ? BPF_TRACE_UPROBE_MULTI : 0);
+        if (name.endsWith('_text')) libbpf.bpf_program__set_autoload(program, features.sleepable);
       }
       if (libbpf.bpf_object__load(object) < 0) {
         const errno = lastErrno();
@@ -133,7 +149,7 @@ export class BpfObject {
         return { errno, log };
       }
       const rings = createRings(libbpf, object, ringCount, options.ringBytes);
-      return new BpfObject(libbpf, sha256, multi, object, rings);
+      return new BpfObject(libbpf, sha256, features, object, rings);
     } finally {
       stopLog();
     }

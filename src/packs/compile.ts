@@ -10,13 +10,14 @@ import {
   type CompiledProbe,
   type Field,
   MAX_SLOTS,
+  MAX_TEXTS,
   type Pack,
   type ProbeSpec,
   type Slot,
 } from './model.js';
 import { type Prototype, parsePrototype, parseTypes, type TypeTable } from './prototype.js';
-import { resolvePath, type Source } from './resolve.js';
-import { compileWhere, resolveWhere } from './where.js';
+import { resolvePath, resolveText, resultText, resultValue, type Source } from './resolve.js';
+import { compileWhere, isAtEntry, resolveWhere } from './where.js';
 
 /**
  * Turns a validated pack into argument locations for one architecture. Pure.
@@ -37,6 +38,16 @@ export function compilePack(pack: Pack, arch: Arch): CompiledPack {
   return { pack, arch, probes: results.flatMap((result) => result.probe ?? []) };
 }
 
+/** The same with the stack of every call, at all probes that have a slot left for it. */
+export function withStacks(compiled: CompiledPack): CompiledPack {
+  const probes = compiled.probes.map((probe) =>
+    probe.slots.length >= MAX_SLOTS || probe.slots.at(-1)?.from.kind === 'trace'
+      ? probe
+      : { ...probe, slots: [...probe.slots, { from: { kind: 'trace' as const } }] },
+  );
+  return { ...compiled, probes };
+}
+
 /**
  * Compiles one probe. `functionName` is the name in a readable prototype. `probe` is absent when its prototype cannot be used or a capture is wrong; `issues`
  * say why, with places in the pack (they may be empty when the cause lies in the `types:` block).
@@ -47,7 +58,13 @@ export function compileProbe(
   index: number,
   types: TypeTable,
   arch: Arch,
-  { sizes = {}, when = [], source }: Partial<Pick<Pack, 'sizes' | 'when' | 'source'>> = {},
+  {
+    sizes = {},
+    when = [],
+    source,
+    result,
+    ok = [0],
+  }: Partial<Pick<Pack, 'sizes' | 'when' | 'source' | 'result' | 'ok'>> = {},
 ): { probe?: CompiledProbe; functionName?: string; issues: PackIssue[] } {
   const at = ['probes', index] as const;
   const { prototype, issues: textIssues } = parsePrototype(probe.prototype, types);
@@ -75,31 +92,32 @@ export function compileProbe(
     returns.returnBits,
   );
   issues.push(...where.issues.map((issue) => ({ ...issue, at: [...at, ...issue.at] })));
+  const device = resolveCurrentDevice(probe, prototype, locations, arch);
+  issues.push(...device.issues.map((issue) => ({ ...issue, at: [...at, 'current_device', ...issue.at] })));
   if (issues.length > 0) return { functionName, issues };
 
+  // What is compared at entry comes first: the rest is not read for calls that are rejected.
+  const compared = (early: boolean): Source[] =>
+    where.conditions.flatMap(({ spec, source }) => (isAtEntry(spec) === early ? (source ?? []) : []));
   const slots = new SlotTable([
+    ...compared(true),
     ...gathered.flatMap(({ column: { factors, unless, scale } }) => [
       ...factors,
       ...unless,
       ...(scale ?? []),
     ]),
-    ...where.conditions.flatMap(({ source }) => source ?? []),
+    ...compared(false),
+    ...(device.source ?? []),
   ]);
-  const columns = gathered.map(
-    ({ spec, column }): ColumnValue => ({
-      column: spec.column,
-      fields: column.factors.map((source) => slots.field(source)),
-      ...constantFactor(spec),
-      ...(column.scale === undefined
-        ? {}
-        : { scale: { field: slots.field(column.scale[0]), factors: sizes[spec.scale?.sizes ?? ''] ?? {} } }),
-      ...(column.unless.length === 0 ? {} : { unless: column.unless.map((source) => slots.field(source)) }),
-      ...(spec.enum === undefined ? {} : { enum: spec.enum }),
-    }),
-  );
   const conditions = compileWhere(where.conditions, (source) => slots.field(source), returns);
-  if (slots.slots.length > MAX_SLOTS) {
-    const message = `${prototype.name} needs ${slots.slots.length} argument slots on ${arch}; a probe has ${MAX_SLOTS}`;
+  const columns = gathered.map(({ spec, column }) => compileColumn(spec, column, slots, sizes));
+  const currentDevice = device.source === undefined ? device.change : slots.field(device.source[0]);
+  if (probe.stack === 'always') slots.trace();
+  if (slots.slots.length > MAX_SLOTS || slots.texts > MAX_TEXTS) {
+    const message =
+      slots.texts > MAX_TEXTS
+        ? `${prototype.name} has ${slots.texts} strings; a probe has at most ${MAX_TEXTS}`
+        : `${prototype.name} needs ${slots.slots.length} argument slots on ${arch}; a probe has ${MAX_SLOTS}`;
     const issue = { rule: 'too-many-slots', message, at: [...at, 'capture'], suggestion: 'capture less' };
     return { functionName, issues: [issue] };
   }
@@ -119,9 +137,61 @@ export function compileProbe(
       where: conditions,
       columns,
       ...returns,
+      ok: result === undefined || returns.returnBits === 0 ? [] : (probe.ok ?? ok),
+      sample: Number(probe.sample?.slice('1/'.length) ?? 1),
+      ...(currentDevice === undefined ? {} : { currentDevice }),
     },
     issues: [],
   };
+}
+
+function compileColumn(
+  spec: CaptureSpec,
+  { factors, unless, scale }: Captured,
+  slots: SlotTable,
+  sizes: Pack['sizes'],
+): ColumnValue {
+  const { column, redact } = spec;
+  if (redact === 'drop') return { column, fields: [], redact };
+  const [first] = factors;
+  const isText = first?.text !== undefined;
+  return {
+    column,
+    fields: isText ? [] : factors.map((source) => slots.field(source)),
+    ...(isText ? { text: slots.text(first) } : {}),
+    ...constantFactor(spec),
+    ...(scale === undefined
+      ? {}
+      : { scale: { field: slots.field(scale[0]), factors: sizes[spec.scale?.sizes ?? ''] ?? {} } }),
+    ...(unless.length === 0 ? {} : { unless: unless.map((source) => slots.field(source)) }),
+    ...(spec.enum === undefined ? {} : { enum: spec.enum }),
+    ...(redact === undefined ? {} : { redact }),
+  };
+}
+
+/** What a success does to the device current on the thread; `source`: the ordinal. */
+function resolveCurrentDevice(
+  { current_device: spec, mode, where, sample }: ProbeSpec,
+  prototype: Prototype,
+  locations: readonly Location[],
+  arch: Arch,
+): { source?: [Source]; change?: 'unknown'; issues: PackIssue[] } {
+  if (spec === undefined) return { issues: [] };
+  const refuse = (message: string, at: string[] = []): { issues: PackIssue[] } => ({
+    issues: [{ rule: 'bad-current-device', message, at }],
+  });
+  if (mode === 'entry') return refuse('mode entry does not see whether the call succeeded');
+  // A call that is left out would change the device unseen.
+  if (where !== undefined || sample !== undefined) {
+    return refuse('a function that changes the current device is recorded whole, without where and sample');
+  }
+  if (spec.arg === undefined) return { change: 'unknown', issues: [] };
+  const resolved = resolvePath(spec.arg, prototype, locations, arch, spec.at ?? 'entry');
+  if ('issue' in resolved) return { issues: [placed(resolved.issue, ['arg'])] };
+  if (!resolved.source.integer || resolved.source.size !== 4) {
+    return refuse('the ordinal of a device is an integer of 32 bits', ['arg']);
+  }
+  return { source: [resolved.source], issues: [] };
 }
 
 /** Only 32- and 64-bit integers: both ABIs leave the upper bits of narrower results undefined. */
@@ -154,6 +224,8 @@ function compileCapture(
 ): { captured?: Captured; issues: PackIssue[] } {
   const issues: PackIssue[] = [];
   const when = spec.at ?? 'entry';
+  const whole = resolveWhole(spec, prototype, locations, arch, mode);
+  if (whole !== undefined) return whole;
   const resolveAll = (paths: readonly string[], key: (position: number) => (string | number)[]): Source[] =>
     paths.flatMap((text, position) => {
       const result = resolvePath(text, prototype, locations, arch, when);
@@ -193,6 +265,41 @@ function compileCapture(
   return { captured: { factors, unless, ...(scale === undefined ? {} : { scale: [scale] }) }, issues };
 }
 
+/** Strings and what the function returned; undefined for captures of other kinds. */
+function resolveWhole(
+  spec: CaptureSpec,
+  prototype: Prototype,
+  locations: readonly Location[],
+  arch: Arch,
+  mode: 'call' | 'entry',
+): { captured?: Captured; issues: PackIssue[] } | undefined {
+  const { arg, of, string, at = 'entry' } = spec;
+  if (string === undefined && of === undefined) return undefined;
+  const refuse = (rule: string, message: string, key: string): { issues: PackIssue[] } => ({
+    issues: [{ rule, message, at: [key] }],
+  });
+  if (string !== undefined) {
+    const other = (['product', 'value', 'times', 'scale', 'enum'] as const).find(
+      (key) => spec[key] !== undefined,
+    );
+    if (other !== undefined) return refuse('not-a-text', `a string has no ${other}`, other);
+  }
+  if (of !== undefined && spec.at !== undefined) {
+    return refuse('bad-at-return', 'what a function returns is read at return; remove at', 'at');
+  }
+  if (mode === 'entry' && (of !== undefined || at === 'return')) {
+    return refuse('bad-at-return', 'mode entry does not probe the return', of === undefined ? 'at' : 'of');
+  }
+  const resolved =
+    of !== undefined
+      ? string === undefined
+        ? resultValue(prototype)
+        : resultText(prototype, string)
+      : resolveText(arg as string, prototype, locations, arch, at, string as number);
+  if ('issue' in resolved) return { issues: [placed(resolved.issue, [of === undefined ? 'arg' : 'of'])] };
+  return { captured: { factors: [resolved.source], unless: [] }, issues: [] };
+}
+
 function placed(issue: TextIssue, at: (string | number)[]): PackIssue {
   return { ...issue, at };
 }
@@ -229,6 +336,24 @@ class SlotTable {
   private readonly indexes = new Map<string, number>();
 
   constructor(private readonly sources: readonly Source[]) {}
+
+  /** Number of strings. */
+  texts = 0;
+
+  /** The text a source becomes; makes its slot when there is none yet. */
+  text(source: Source): NonNullable<ColumnValue['text']> {
+    const { from, deref, text } = source as Source & { text: NonNullable<Source['text']> };
+    const read =
+      deref === undefined ? {} : { deref: { at: deref.at, offset: deref.offset, size: 8 as const } };
+    const slot = this.index({ from, ...read, text: { ...text, place: this.texts } });
+    this.texts++;
+    return { slot, place: this.texts - 1, maxBytes: text.maxBytes };
+  }
+
+  /** Makes the slot of the call stack; it comes after all others. */
+  trace(): void {
+    this.index({ from: { kind: 'trace' } });
+  }
 
   /** The field a source becomes; makes its slot when there is none yet. */
   field(source: Source): Field {
@@ -271,9 +396,10 @@ class SlotTable {
 
 /** Identifies the aligned 8 bytes a source lies in. Undefined for raw words and values across two blocks. */
 function blockOf(source: Source): string | undefined {
-  if (source.deref === undefined) return undefined;
+  if (source.deref === undefined || source.text !== undefined || source.from.kind === 'result')
+    return undefined;
   const { at, offset } = source.deref;
   const block = Math.floor(offset / 8);
   if (Math.floor((offset + source.size - 1) / 8) !== block) return undefined;
-  return `${source.from.kind} ${source.from.index} ${at} ${block}`;
+  return `${JSON.stringify(source.from)} ${at} ${block}`;
 }

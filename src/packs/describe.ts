@@ -29,8 +29,9 @@ export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): Pr
   const { types } = parseTypes(pack.types);
   const origins = probeOrigins(pack, origin);
   return pack.probes.map((probe, index) => {
-    const { prototype, op, symbols, mode, required, enabled, when, where, capture, ...settings } =
+    const { prototype, op, symbols, mode, required, enabled, when, where, capture, ...others } =
       probe satisfies ProbeSpec;
+    const ok = others.ok ?? pack.ok;
     const name = parsePrototype(prototype, types).prototype?.name ?? '';
     return {
       op: op ?? name,
@@ -42,7 +43,7 @@ export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): Pr
       columns: (capture ?? []).map((spec) => ({ column: spec.column, from: describeCapture(spec) })),
       when: [...(pack.when ?? []), ...(when ?? [])].map(whenText),
       where: (where ?? []).map(describeCondition),
-      settings: { ...settings },
+      settings: { ...others, ...(ok === undefined ? {} : { ok }) },
       origins: origins[index] ?? {},
     };
   });
@@ -50,19 +51,23 @@ export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): Pr
 
 /** What a capture reads, on one line: `width * height, unless array`. Keys without words of their own are listed. */
 export function describeCapture(spec: CaptureSpec): string {
-  const { column: _, arg, product, at, enum: names, unless, ...others } = spec;
+  const { column: _, arg, of, product, at, enum: names, unless, string, redact, ...others } = spec;
+  if (redact === 'drop') return 'dropped';
   return [
     ...(arg === undefined ? [] : [arg]),
+    ...(of === undefined ? [] : ['what it returned']),
     ...(product === undefined ? [] : [product.join(' * ')]),
     ...Object.entries(others).map(
       ([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
     ),
+    ...(string === undefined ? [] : [`a string of up to ${string} bytes`]),
     ...(at === 'return' ? ['read at return'] : []),
     ...(names === undefined ? [] : [`named by ${names}`]),
     ...(unless === undefined ? [] : [`NULL when ${unless.join(' or ')} is not 0`]),
+    ...(redact === 'hash' ? ['stored as a keyed hash'] : []),
   ].join(', ');
 }
 
-function describeCondition({ arg, of, is, value, values }: ConditionSpec): string {
-  return `${arg ?? of} ${is} ${(values ?? [value]).join(', ')}`;
+function describeCondition({ arg, at, of, is, value, values }: ConditionSpec): string {
+  return `${arg ?? of}${at === 'return' ? ' at return' : ''} ${is} ${(values ?? [value]).join(', ')}`;
 }

@@ -17,7 +17,13 @@ let ajv: Ajv | undefined;
 /** The compiled schema. An overlay's refers to the pack's. */
 function validator(grammar: Grammar): ValidateFunction {
   if (ajv === undefined) {
-    ajv = new Ajv({ allErrors: true, verbose: true, strict: true, strictRequired: false });
+    ajv = new Ajv({
+      allErrors: true,
+      verbose: true,
+      strict: true,
+      strictRequired: false,
+      allowUnionTypes: true,
+    });
     for (const name of ['probe-pack', 'pack-overlay'] satisfies Grammar[]) {
       const text = readFileSync(`${PACKAGE_ROOT}/schema/${name}.schema.json`, 'utf8');
       ajv.addSchema(JSON.parse(text) as object);

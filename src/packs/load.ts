@@ -121,6 +121,7 @@ interface PackYaml {
   sizes?: Record<string, SizeTable>;
   types?: string;
   result?: string;
+  ok?: number[];
   probes: ProbeSpec[];
 }
 
@@ -138,6 +139,7 @@ function toPack(yaml: PackYaml, source: PackSource): Pack {
     sizes: yaml.sizes ?? {},
     types: yaml.types ?? '',
     ...(yaml.result === undefined ? {} : { result: yaml.result }),
+    ...(yaml.ok === undefined ? {} : { ok: yaml.ok }),
     probes: yaml.probes,
     source,
   };
@@ -167,7 +169,9 @@ function checkMeaning(
   ).entries()) {
     if (!sound('probes', index)) continue;
     const results = (['x64', 'arm64'] as const).map((arch) =>
-      compileProbe(text('name') ?? '', spec as ProbeSpec, index, types, arch),
+      compileProbe(text('name') ?? '', spec as ProbeSpec, index, types, arch, {
+        ...(text('result') === undefined ? {} : { result: text('result') as string }),
+      }),
     );
     issues.push(...results.flatMap((result) => result.issues));
     const functionName = results[0]?.functionName;
@@ -188,6 +192,7 @@ function checkMeaning(
     ...(table === undefined ? {} : { table }),
     ...(columns === undefined ? {} : { columns }),
     ...(result === undefined ? {} : { result }),
+    ok: Array.isArray(value.ok) && sound('ok') ? (value.ok as number[]) : undefined,
     when: Array.isArray(value.when) && sound('when') ? (value.when as WhenSpec[]) : [],
     enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
     sizes: new Set(isRecord(value.sizes) ? Object.keys(value.sizes) : []),

@@ -43,7 +43,7 @@ export function argumentTexts(
 }
 
 function placeText({ from, deref }: Slot, offset: number, arch: Arch): string {
-  const word = wordText(from, arch);
+  const word = 'index' in from ? wordText(from, arch) : from.kind;
   if (deref === undefined) return offset === 0 ? word : `${word} >> ${offset * 8}`;
   const distance = deref.offset + offset;
   return distance === 0 ? `*(${word})` : `*(${word} + ${distance})`;
@@ -57,7 +57,8 @@ function fieldText({ slot, offset, size, signed }: Field, slots: readonly Slot[]
 
 /** How a column is computed, in terms of registers: `u64 rsi`, `u32 *(rdi + 8) * u32 rsi`. */
 export function columnText(value: ColumnValue, { slots }: CompiledProbe, arch: Arch): string {
-  const { column: _, fields, times, scale, unless, enum: names, ...others } = value;
+  const { column: _, fields, times, scale, unless, enum: names, text: string, redact, ...others } = value;
+  if (redact === 'drop') return 'dropped';
   const text = (field: Field): string => fieldText(field, slots, arch);
   const factors = [
     ...fields.map(text),
@@ -65,11 +66,30 @@ export function columnText(value: ColumnValue, { slots }: CompiledProbe, arch: A
     ...(scale === undefined ? [] : [`size by ${text(scale.field)}`]),
   ];
   return [
-    factors.join(' * '),
+    ...(string === undefined ? [factors.join(' * ')] : [stringText(string, slots, arch)]),
     ...(names === undefined ? [] : [`named by ${names}`]),
     ...(unless === undefined ? [] : [`NULL when ${unless.map(text).join(' or ')} is not 0`]),
+    ...(redact === undefined ? [] : ['stored as a keyed hash']),
     ...Object.entries(others).map(([key, more]) => `${key} ${JSON.stringify(more)}`),
   ].join(', ');
+}
+
+/** What a success makes the current device: `i32 rdi`, `unknown`; null: it stays what it is. */
+export function deviceText({ currentDevice, slots }: CompiledProbe, arch: Arch): string | null {
+  if (currentDevice === undefined || currentDevice === 'unknown') return currentDevice ?? null;
+  return fieldText(currentDevice, slots, arch);
+}
+
+/** `string rdx, up to 128 bytes`. */
+function stringText(
+  { slot, maxBytes }: NonNullable<ColumnValue['text']>,
+  slots: readonly Slot[],
+  arch: Arch,
+): string {
+  const from = slots[slot] as Slot;
+  const offset = from.text?.offset ?? 0;
+  const place = `${placeText(from, 0, arch)}${offset === 0 ? '' : ` + ${offset}`}`;
+  return `string ${place}${from.text?.at === 'return' ? ' at return' : ''}, up to ${maxBytes} bytes`;
 }
 
 /** A condition in terms of registers: `u32 rsi ge 4`, `result ne 600`. */
@@ -78,8 +98,10 @@ export function conditionText(condition: Condition, { slots }: CompiledProbe, ar
   const left =
     subject === 'duration'
       ? 'duration in ns'
-      : 'field' in subject
-        ? fieldText(subject.field, slots, arch)
-        : 'result';
+      : typeof subject === 'string'
+        ? subject
+        : 'field' in subject
+          ? fieldText(subject.field, slots, arch)
+          : 'result';
   return `${left} ${is} ${values.join(', ')}`;
 }

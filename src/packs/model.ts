@@ -25,12 +25,14 @@ export type EnumTable = Readonly<Record<number, string>>;
 export type SizeTable = Readonly<Record<number, number>>;
 
 /**
- * One captured column. Exactly one of `arg`, `product` and `value` is given.
+ * One captured column. Exactly one of `arg`, `of`, `product` and `value` is given.
  * A path is written as in C: `size`, `extent.width`, `config->gridDim.x`, `*devPtr`.
  */
 export interface CaptureSpec {
   column: string;
   arg?: string;
+  /** What the function returned, a pointer or an integer. */
+  of?: 'result';
   /** Column value is the product of these paths (true bytes of a 2-D or 3-D copy). */
   product?: readonly string[];
   /** The column value is this number in every row, e.g. the direction a function copies in. */
@@ -45,6 +47,10 @@ export interface CaptureSpec {
   at?: 'entry' | 'return';
   /** Name of an enum declared by the pack; the column then holds names. */
   enum?: string;
+  /** The value is the address of a C string; the column holds at most this many bytes of it. */
+  string?: number;
+  /** What must not leave the host: only a keyed hash of the value is stored, or nothing at all. */
+  redact?: 'hash' | 'drop';
 }
 
 export interface ProbeSpec {
@@ -62,24 +68,46 @@ export interface ProbeSpec {
   mode?: 'call' | 'entry';
   /** All must hold for a library to be probed; otherwise the probe is a skipped one. */
   when?: readonly WhenSpec[];
+  /** Return codes that are no errors; replaces the pack's. */
+  ok?: readonly number[];
+  /** `1/N`: of every N calls one is recorded, by chance; its row counts for N. */
+  sample?: string;
+  /** `always`: record the stack of calls that led here. Default off. */
+  stack?: 'off' | 'always';
+  /** What a successful call does to the device that is current on its thread. */
+  current_device?: CurrentDeviceSpec;
   /** All must hold for a call to be recorded; checked in the kernel. */
   where?: readonly ConditionSpec[];
   capture?: readonly CaptureSpec[];
 }
 
+/** Exactly one is given. `unknown`: which device is current cannot be told any more. */
+export interface CurrentDeviceSpec {
+  /** Path of the ordinal of the device that becomes current, or that the call reports as current. */
+  arg?: string;
+  /** As in a capture. */
+  at?: 'entry' | 'return';
+  unknown?: true;
+}
+
 /** `mask`: any bit of the value is set. */
 export type Comparison = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' | 'in' | 'mask';
 
+/** What a condition can look at besides arguments. */
+export type ConditionSubject = 'result' | 'duration' | 'pid' | 'uid' | 'cgroup' | 'comm';
+
 /** One condition of a probe. Exactly one of `arg` and `of` is given. */
 export interface ConditionSpec {
-  /** Path of an integer, read at entry. */
+  /** Path of an integer. */
   arg?: string;
-  /** `duration` is in ns. Calls that do not return are always recorded. */
-  of?: 'result' | 'duration';
+  /** When memory behind a pointer is read. Conditions on results hold for calls that failed. */
+  at?: 'entry' | 'return';
+  /** `duration` is in ns. Calls that do not return are always recorded. `cgroup` is the inode of its directory. */
+  of?: ConditionSubject;
   is: Comparison;
-  /** What to compare with; for `in`, `values` instead. */
-  value?: number;
-  values?: readonly number[];
+  /** What to compare with, a text for `comm`; for `in`, `values` instead. */
+  value?: number | string;
+  values?: readonly (number | string)[];
 }
 
 /** One condition on a library file. Exactly one of `of` and `symbol` is given. */
@@ -95,9 +123,13 @@ export interface WhenSpec {
 
 /** A condition as the kernel checks it. */
 export interface Condition {
-  subject: { field: Field } | { result: { bits: 0 | 32 | 64; signed: boolean } } | 'duration';
+  subject:
+    | { field: Field; at: 'entry' | 'return' }
+    | { result: { bits: 0 | 32 | 64; signed: boolean } }
+    | Exclude<ConditionSubject, 'result'>;
   is: Comparison;
-  values: readonly number[];
+  /** Texts for `comm`, numbers for everything else. */
+  values: readonly (number | string)[];
 }
 
 /** A column of a table a pack defines for itself. */
@@ -126,8 +158,10 @@ export interface Pack {
   sizes: Readonly<Record<string, SizeTable>>;
   /** C struct and typedef declarations the prototypes use, e.g. `struct dim3 { unsigned x, y, z; };`. */
   types: string;
-  /** Name of the enum that names return codes; 0 means success. */
+  /** Name of the enum that names return codes. */
   result?: string;
+  /** Return codes that are no errors. Default: 0. */
+  ok?: readonly number[];
   probes: readonly ProbeSpec[];
   source: PackSource;
 }
@@ -152,10 +186,22 @@ export interface PackSource {
  * user memory at `value + offset`.
  */
 export interface Slot {
-  /** `register`: nth integer argument register. `stack`: nth eightbyte of the caller's stack arguments. */
-  from: { kind: 'register'; index: number } | { kind: 'stack'; index: number };
+  /**
+   * `register`: nth integer argument register. `stack`: nth eightbyte of the caller's stack arguments. `result`: what
+   * the function returned. `trace`: hash of the stack of calls; always the last slot.
+   */
+  from:
+    | { kind: 'register'; index: number }
+    | { kind: 'stack'; index: number }
+    | { kind: 'result' }
+    | { kind: 'trace' };
   /** Read `size` bytes (1, 2, 4 or 8) at the pointer plus `offset`; absent: the raw argument word itself. */
   deref?: { at: 'entry' | 'return'; offset: number; size: 1 | 2 | 4 | 8 };
+  /**
+   * The value is the address of a text, or of what it is `offset` bytes into; the slot becomes its length. `place`
+   * counts the texts of the call.
+   */
+  text?: { at: 'entry' | 'return'; place: number; offset: number; maxBytes: number };
 }
 
 /** Where in the gathered slots a number lies. */
@@ -179,6 +225,9 @@ export interface ColumnValue {
   /** NULL when any of these is not zero. */
   unless?: readonly Field[];
   enum?: string;
+  /** The value is a text; there are no fields then. */
+  text?: { slot: number; place: number; maxBytes: number };
+  redact?: 'hash' | 'drop';
 }
 
 export interface CompiledProbe {
@@ -200,6 +249,12 @@ export interface CompiledProbe {
   /** Width of the returned integer in bits; 0 when the function returns void. */
   returnBits: 0 | 32 | 64;
   returnSigned: boolean;
+  /** Return codes that mean success; none: every return does. */
+  ok: readonly number[];
+  /** One of so many calls is recorded. */
+  sample: number;
+  /** What a success does to the device current on the thread. */
+  currentDevice?: Field | 'unknown';
 }
 
 export interface CompiledPack {
@@ -214,6 +269,10 @@ export const MAX_SLOTS = 12;
 /** Most conditions of one probe, and most values of `in`; the BPF object's MAX_CONDITIONS and MAX_VALUES. */
 export const MAX_CONDITIONS = 4;
 export const MAX_CONDITION_VALUES = 8;
+
+/** Most strings of one probe, and most bytes of one; the BPF object's MAX_TEXTS and MAX_TEXT. */
+export const MAX_TEXTS = 2;
+export const MAX_TEXT_BYTES = 512;
 
 /** One defect found in a pack file. All defects of a file are reported together. */
 export interface PackProblem {

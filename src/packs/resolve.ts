@@ -30,13 +30,18 @@ export interface Source {
   integer: boolean;
   /** Whether the path itself goes through a pointer (a struct passed by reference does not count). */
   throughPointer: boolean;
+  /** The value is the address of a text, or `offset` bytes before one; read at return or at entry. */
+  text?: { at: 'entry' | 'return'; offset: number; maxBytes: number };
 }
+
+/** Where an argument lies when the function is entered. */
+type Argument = Extract<Slot['from'], { index: number }>;
 
 /** What a path has reached: bytes of an argument, or bytes behind a pointer. */
 interface Place {
   type: CType;
   offset: number;
-  behind?: { from: Slot['from']; extent: number };
+  behind?: { from: Argument; extent: number };
 }
 
 class PathError extends Error {
@@ -50,6 +55,75 @@ function fail(rule: string, message: string, offset: number, suggestion?: string
 }
 
 /**
+ * Finds the text a capture path names: a `char *`, or an array of char behind a pointer. `at` says when it, and the
+ * pointer to it where that is behind another one, is read.
+ */
+export function resolveText(
+  text: string,
+  prototype: Prototype,
+  locations: readonly Location[],
+  arch: Arch,
+  at: 'entry' | 'return',
+  maxBytes: number,
+): { source: Source } | { issue: TextIssue } {
+  return attempt(() => {
+    const { place, path, location, size } = reach(text, prototype, locations);
+    const { type, behind } = place;
+    if (isText(type) && type.kind === 'array') {
+      if (behind === undefined) fail('not-a-text', 'an array is a text only behind a pointer', 0);
+      return {
+        ...textOf({ at, offset: place.offset, maxBytes: Math.min(maxBytes, type.length) }),
+        from: behind.from,
+      };
+    }
+    if (!isText(type)) fail('not-a-text', `${text} is ${spell(type)}, not a C string`, 0);
+    return { ...read(place, path, location, size, arch, at), ...textOf({ at, offset: 0, maxBytes }) };
+  });
+}
+
+/** The text a function returns the address of. */
+export function resultText(
+  prototype: Prototype,
+  maxBytes: number,
+): { source: Source } | { issue: TextIssue } {
+  const { returns, name } = prototype;
+  if (returns.kind !== 'pointer' || !isText(returns)) {
+    return { issue: { rule: 'not-a-text', message: `${name} returns no C string`, offset: 0 } };
+  }
+  return { source: { ...textOf({ at: 'return', offset: 0, maxBytes }), from: { kind: 'result' } } };
+}
+
+/** What a function returns, as a value: an integer of 32 or 64 bits or a pointer. */
+export function resultValue({ returns, name }: Prototype): { source: Source } | { issue: TextIssue } {
+  const isWhole =
+    returns.kind === 'pointer' || (returns.kind === 'int' && (returns.size === 4 || returns.size === 8));
+  if (!isWhole) {
+    const message = `${name} returns no pointer and no integer of 32 or 64 bits`;
+    return { issue: { rule: 'not-a-number', message, offset: 0 } };
+  }
+  return {
+    source: {
+      from: { kind: 'result' },
+      offset: 0,
+      size: returns.kind === 'int' ? (returns.size as Width) : 8,
+      signed: returns.kind === 'int' && returns.signed === true,
+      integer: returns.kind === 'int',
+      throughPointer: false,
+    },
+  };
+}
+
+function textOf(text: NonNullable<Source['text']>): Omit<Source, 'from'> {
+  return { text, offset: 0, size: 8, signed: false, integer: false, throughPointer: false };
+}
+
+/** `char *`, an array of char, and what typedefs make of them. */
+function isText(type: CType): boolean {
+  const of = type.kind === 'pointer' ? type.to : type.kind === 'array' ? type.of : undefined;
+  return of?.kind === 'int' && of.size === 1;
+}
+
+/**
  * Finds what a capture path names. `at` says when memory behind a pointer is read. Never throws; the
  * offsets of the issue count from the start of the path.
  */
@@ -60,21 +134,27 @@ export function resolvePath(
   arch: Arch,
   at: 'entry' | 'return',
 ): { source: Source } | { issue: TextIssue } {
+  return attempt(() => {
+    const { place, path, location, size } = reach(text, prototype, locations);
+    return read(place, path, location, size, arch, at);
+  });
+}
+
+function attempt(find: () => Source): { source: Source } | { issue: TextIssue } {
   try {
-    return { source: resolve(text, prototype, locations, arch, at) };
+    return { source: find() };
   } catch (error) {
     if (!(error instanceof PathError)) throw error;
     return { issue: error.issue };
   }
 }
 
-function resolve(
+/** Follows a path to its end. `size`: bytes of the argument it starts at. */
+function reach(
   text: string,
   prototype: Prototype,
   locations: readonly Location[],
-  arch: Arch,
-  at: 'entry' | 'return',
-): Source {
+): { place: Place; path: CapturePath; location: Location; size: number } {
   const path = parsePath(text);
   if (path === undefined) {
     fail(
@@ -99,7 +179,7 @@ function resolve(
   let place: Place = { type: param.type, offset: 0 };
   for (const step of path.steps) place = takeStep(place, step, location);
   for (let star = 0; star < path.stars; star++) place = dereference(place, 0, 1, location, 0);
-  return read(place, path, location, sizeOf(param.type), arch, at);
+  return { place, path, location, size: sizeOf(param.type) };
 }
 
 function takeStep(place: Place, step: PathStep, location: Location): Place {
@@ -203,7 +283,7 @@ function read(
   return { ...common, from: requireInteger(location.words[Math.floor(offset / 8)]), offset: offset % 8 };
 }
 
-function requireInteger(word: Word | undefined): Slot['from'] {
+function requireInteger(word: Word | undefined): Argument {
   if (word === undefined || word.kind === 'vector') {
     fail('float-value', 'the value is in a floating-point register', 0);
   }

@@ -21,6 +21,7 @@ export interface PackFacts {
   /** Columns of the pack's own table. */
   columns?: readonly SiteColumn[];
   result?: string;
+  ok: readonly number[] | undefined;
   when: readonly WhenSpec[];
   enums: ReadonlyMap<string, EnumTable>;
   /** Names of the size tables. */
@@ -36,6 +37,7 @@ export const RULES: readonly Rule[] = [
   freeTableName,
   newColumns,
   knownResult,
+  okIsNamed,
   uniqueOps,
   uniqueSymbols,
   noReturnProbeOnCpp,
@@ -80,16 +82,37 @@ function newColumns({ columns, schema }: PackFacts): PackIssue[] {
   });
 }
 
-function knownResult({ result, enums }: PackFacts): PackIssue[] {
+function knownResult({ result, ok = [0], enums }: PackFacts): PackIssue[] {
   if (result === undefined) return [];
   const table = enums.get(result);
   if (table === undefined) {
     const issue = { rule: 'unknown-enum', message: `there is no enum ${result}`, at: ['result'] };
     return [withSuggestion(issue, didYouMean(result, enums.keys()))];
   }
-  if (Object.hasOwn(table, 0)) return [];
+  if (ok.some((code) => Object.hasOwn(table, code))) return [];
+  const message = `enum ${result} does not name ${ok.join(' or ')}, success`;
+  return [{ rule: 'result-without-success', message, at: ['result'] }];
+}
+
+/** Return codes are told apart only where the pack names them. */
+function okIsNamed({ result, ok, enums, probes }: PackFacts): PackIssue[] {
+  const table = enums.get(result ?? '');
+  const check = (codes: readonly number[], at: readonly (string | number)[]): PackIssue[] => {
+    if (result === undefined) {
+      const suggestion = 'name the codes: result: and an enum';
+      return [{ rule: 'bad-ok', message: 'ok needs result, an enum of return codes', at, suggestion }];
+    }
+    return codes.flatMap((code, position) =>
+      table === undefined || Object.hasOwn(table, code)
+        ? []
+        : [{ rule: 'bad-ok', message: `enum ${result} does not name ${code}`, at: [...at, position] }],
+    );
+  };
   return [
-    { rule: 'result-without-success', message: `enum ${result} does not name 0, success`, at: ['result'] },
+    ...(ok === undefined ? [] : check(ok, ['ok'])),
+    ...probes.flatMap(({ index, spec }) =>
+      spec.ok === undefined ? [] : check(spec.ok, ['probes', index, 'ok']),
+    ),
   ];
 }
 
@@ -231,6 +254,18 @@ function enumMatchesColumn(pack: PackFacts): PackIssue[] {
   return pack.probes.flatMap(capturesOf).flatMap(({ capture, at }) => {
     const column = columns.get(capture.column);
     if (column === undefined) return [];
+    const issue = (message: string, key: string): PackIssue[] => [
+      { rule: 'column-type', message, at: at(key) },
+    ];
+    if (capture.redact === 'hash' && !HASHES.has(column.type)) {
+      return issue(`column ${column.name} (${column.type}) cannot hold a hash of 64 bits`, 'redact');
+    }
+    if ((capture.string === undefined) === (column.type === 'VARCHAR')) {
+      return column.type === 'VARCHAR'
+        ? issue(`column ${column.name} holds texts: the capture needs string`, 'column')
+        : issue(`column ${column.name} (${column.type}) holds no texts`, 'string');
+    }
+    if (capture.string !== undefined) return [];
     if (capture.enum === undefined) {
       if (column.type !== 'NAME') return [];
       const message = `column ${column.name} holds names: the capture needs an enum`;
@@ -250,6 +285,9 @@ function enumMatchesColumn(pack: PackFacts): PackIssue[] {
     ];
   });
 }
+
+/** Types that can hold a hash in place of a value. */
+const HASHES: ReadonlySet<string> = new Set(['BIGINT', 'UBIGINT', 'VARCHAR']);
 
 /** Bits and sign of DuckDB's integer types. */
 const INTEGERS: Readonly<Record<string, { bits: number; signed: boolean }>> = {
@@ -287,6 +325,7 @@ function valueFitsColumn(pack: PackFacts): PackIssue[] {
     return probe.compiled.flatMap(({ columns: values }) =>
       values.flatMap((value, position) => {
         const column = columns.get(value.column);
+        if (value.text !== undefined || value.redact !== undefined) return [];
         const constant = value.fields.length === 0 ? [smallestField(value.times ?? 1)] : [];
         const bad = [...value.fields, ...constant].find(
           (field) => column !== undefined && !fits(field, column.type),

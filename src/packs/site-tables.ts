@@ -10,7 +10,7 @@ export function siteTable(description: string, columns: readonly SiteColumn[]) {
       (column): ColumnSpec => ({
         ...column,
         nullable: true,
-        ...(column.name === 'bytes' ? { storage: 'row' as const } : {}),
+        ...(column.name === 'bytes' && column.type !== 'VARCHAR' ? { storage: 'row' as const } : {}),
       }),
     ),
   };

@@ -4,12 +4,13 @@
  */
 export const RECORD_CALL = 1;
 export const RECORD_THREAD = 2;
+export const RECORD_STACK = 3;
 
 /** `struct call_record`. The 64-bit fields are low word first. */
 export const CALL = {
   /** type (8 bits) | status << 8 | probe << 16 */
   head: 0,
-  /** missing slots (16 bits) | slot count << 16 */
+  /** missing slots (16 bits) | slot count << 16 | (1 + current device, 0: not known) << 24 */
   missing: 1,
   pid: 2,
   tid: 3,
@@ -23,6 +24,20 @@ export const CALL = {
 
 /** `struct thread_record`. */
 export const THREAD = { pid: 2, tid: 3, seen: 4, comm: 6, commBytes: 16 } as const;
+
+/** `struct stack_record`; a frame is as `struct bpf_stack_build_id` of linux/bpf.h has it. */
+export const STACK = {
+  pid: 1,
+  hash: 2,
+  frameCount: 4,
+  caller: 6,
+  addresses: 8,
+  frames: 8 + 48 * 2,
+  frameWords: 8,
+} as const;
+
+/** Most frames of a stack; the BPF object's MAX_FRAMES. */
+export const MAX_FRAMES = 48;
 
 /** `enum call_status`. */
 export const STATUS = { returned: 0, inFlight: 1, threadExited: 2, unwound: 3, entry: 4 } as const;

@@ -2,13 +2,13 @@
  * What a trace of a pack would attach where, and what it would read: `ingero probes compile`. Pure.
  */
 import type { CostClass } from '../discovery/model.js';
-import { argumentTexts, columnText, conditionText } from '../packs/location-text.js';
+import { argumentTexts, columnText, conditionText, deviceText } from '../packs/location-text.js';
 import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
 import type { ProbeOrigins } from '../packs/origins.js';
 import { parseTypes } from '../packs/prototype.js';
 import { whenText } from '../packs/when.js';
 import type { PlannedFile } from './libraries.js';
-import { type PlannedProbe, requiredMissing } from './plan.js';
+import { hasStack, type PlannedProbe, requiredMissing } from './plan.js';
 
 /**
  * What one hit of a probe costs the traced thread, ns, by the instruction under it. Measured in a virtual machine
@@ -58,6 +58,14 @@ export interface ProbeReport {
   /** 8-byte values gathered per call. */
   slots: number;
   columns: { column: string; value: string }[];
+  /** Return codes that are no errors; empty: every return is a success. */
+  ok: readonly number[];
+  /** One of so many calls is recorded. */
+  sample: number;
+  /** Whether the stack of every call is recorded. */
+  stack: boolean;
+  /** What a success makes the current device of its thread: where the ordinal is, or `unknown`; null: nothing. */
+  current_device: string | null;
   /** What all has to hold for a library file to be probed. */
   when: string[];
   /** What all has to hold for a call to be recorded. */
@@ -134,6 +142,10 @@ export function compileReport(
         column: value.column,
         value: columnText(value, probe, arch),
       })),
+      ok: probe.ok,
+      sample: probe.sample,
+      stack: hasStack(probe),
+      current_device: deviceText(probe, arch),
       when: probe.when.map(whenText),
       where: probe.where.map((condition) => conditionText(condition, probe, arch)),
     })),

@@ -58,6 +58,10 @@ function probeLines(
     mode,
     required,
     returns,
+    ok,
+    sample,
+    stack,
+    current_device,
     slots,
     columns,
     when,
@@ -73,6 +77,10 @@ function probeLines(
     mode === 'entry' ? 'entry only' : 'entry and return',
     ...(required ? ['required'] : []),
     ...(returns === null ? [] : [`returns ${returns}`]),
+    ...(ok.length === 0 ? [] : [`success ${ok.join(' or ')}`]),
+    ...(sample === 1 ? [] : [`1 of ${sample} calls`]),
+    ...(stack ? ['with stacks'] : []),
+    ...(current_device === null ? [] : [`current device ${current_device}`]),
     count(slots, 'slot'),
   ];
   const places = probe.arguments.map(({ name, location }, index) => [

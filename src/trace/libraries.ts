@@ -4,7 +4,7 @@ import { ElfFile, type LibraryFile, libraryFacts, locate, type ProbeLocations } 
 import type { ProbeLinks } from '../loader/attach.js';
 import { MAX_PROBES } from '../loader/layout.js';
 import type { BpfObject } from '../loader/object.js';
-import type { CompiledPack } from '../packs/model.js';
+import type { CompiledPack, CompiledProbe } from '../packs/model.js';
 import { unmetCondition } from '../packs/when.js';
 import {
   decodingOf,
@@ -60,19 +60,20 @@ export class LibraryTracer {
 
   /** Tells the kernel what to gather at the probes of a plan, and returns what the recorder must know first. */
   describe(object: BpfObject, plan: FilePlan): ProbeDecoding[] {
-    const { pack } = plan.pack;
-    for (const { id, compiled } of plan.probes) {
-      // The kernel reads out-parameters only when the call returned 0; a pack without result codes has no failures.
-      object.setProbe(id, { ...compiled, returnBits: pack.result === undefined ? 0 : compiled.returnBits });
-    }
-    return plan.probes.map((probe) => decodingOf(pack, probe));
+    for (const { id, compiled } of plan.probes) object.setProbe(id, compiled);
+    return plan.probes.map((probe) => decodingOf(plan.pack.pack, probe));
   }
 
   /** Attaches a described plan. From here on its probes fire. */
   attach(links: ProbeLinks, { plan, error }: PlannedFile): Attached {
     const outcomes = links.attach(
       plan.file.openPath,
-      plan.probes.map(({ id, site, compiled }) => ({ id, offset: site.fileOffset, mode: compiled.mode })),
+      plan.probes.map(({ id, site, compiled }) => ({
+        id,
+        offset: site.fileOffset,
+        mode: compiled.mode,
+        texts: textsAt(compiled),
+      })),
     );
     const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]));
     const attached = outcomes.filter((outcome) => outcome.error === null).map(({ id }) => id);
@@ -97,6 +98,12 @@ export class LibraryTracer {
   unfound(pack: CompiledPack, reason: string): Attached {
     return { libraries: [], probes: unfoundRows(pack, reason, () => this.#nextSkipped++) };
   }
+}
+
+/** When texts of a call are read; null: it has none. */
+export function textsAt({ slots }: CompiledProbe): 'entry' | 'return' | null {
+  const times = slots.flatMap(({ text }) => text?.at ?? []);
+  return times.includes('return') ? 'return' : (times[0] ?? null);
 }
 
 /** What was done with a file, and why nothing when it was nothing. */

@@ -195,10 +195,18 @@ export function decodingOf(pack: Pack, probe: PlannedProbe): ProbeDecoding {
     layer: pack.layer,
     returnBits: probe.compiled.returnBits,
     returnSigned: probe.compiled.returnSigned,
-    results: pack.result === undefined ? null : (pack.enums[pack.result] ?? null),
+    results: pack.enums[pack.result ?? ''] ?? {},
+    ok: probe.compiled.ok,
+    sampleWeight: probe.compiled.sample,
+    stackSlot: hasStack(probe.compiled) ? probe.compiled.slots.length - 1 : null,
     columns: probe.compiled.columns,
     enums: pack.enums,
   };
+}
+
+/** Whether the stacks of a probe's calls are recorded. */
+export function hasStack({ slots }: CompiledProbe): boolean {
+  return slots.at(-1)?.from.kind === 'trace';
 }
 
 /** Row of `packs`. */
@@ -226,9 +234,9 @@ export function planEventTables(schema: CaptureSchema, packs: readonly CompiledP
       op: unique(mine.flatMap(({ probes }) => probes.map(({ op }) => op))),
       layer: unique(mine.map(({ pack }) => pack.layer)),
       error: unique(
-        mine.flatMap(({ pack }) =>
+        mine.flatMap(({ pack, probes }) =>
           Object.entries(pack.enums[pack.result ?? ''] ?? {}).flatMap(([code, name]) =>
-            code === '0' ? [] : [name],
+            probes.every(({ ok }) => ok.length === 0 || ok.includes(Number(code))) ? [] : [name],
           ),
         ),
       ),

@@ -24,7 +24,7 @@ import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
-import { type CompiledPack, compilePack, type Pack } from '../packs/index.js';
+import { type CompiledPack, compilePack, type Pack, withStacks } from '../packs/index.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
@@ -54,6 +54,8 @@ export interface TraceOptions {
   attachMethod: 'auto' | 'perf-link';
   /** Also look for libraries linked into files that were stripped. */
   scanStripped: boolean;
+  /** Record the stack of every call. */
+  stacks: boolean;
   /** For the `command_line` column. */
   commandLine: readonly string[];
 }
@@ -129,7 +131,8 @@ export class TraceSession {
     this.#options = options;
     this.#observer = observer;
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
-    this.#packs = options.packs.map((pack) => compilePack(pack, HOST_ARCH));
+    const compiled = options.packs.map((pack) => compilePack(pack, HOST_ARCH));
+    this.#packs = options.stacks ? compiled.map(withStacks) : compiled;
     this.#search = {
       sonames: [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))],
       embeddedSymbols: this.#packs

@@ -89,7 +89,15 @@ export async function benchIngest(
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   const produced = performance.now() - startedAt;
-  const zero = { filtered: 0n, lost_too_deep: 0n, lost_no_memory: 0n, orphan_returns: 0n, read_faults: 0n };
+  const zero = {
+    filtered: 0n,
+    sampled: 0n,
+    lost_stacks: 0n,
+    lost_too_deep: 0n,
+    lost_no_memory: 0n,
+    orphan_returns: 0n,
+    read_faults: 0n,
+  };
   const result = await recorder.finish({
     type: 'finish',
     endReason: 'duration',

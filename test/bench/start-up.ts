@@ -5,6 +5,7 @@ import { ProbeLinks } from '../../src/loader/attach.js';
 import { loadLibbpf } from '../../src/loader/libbpf.js';
 import { BpfObject } from '../../src/loader/object.js';
 import { type Arch, compilePack, loadBuiltinPacks } from '../../src/packs/index.js';
+import { textsAt } from '../../src/trace/libraries.js';
 import { median } from './report.js';
 
 const ROUNDS = 9;
@@ -50,7 +51,9 @@ export function benchAttach(root: string, count: number): { seconds: number; pro
   const points = probes.flatMap((probe, id) => {
     object.setProbe(id, probe);
     const [site] = locate(elf, probe.symbols).sites;
-    return site === undefined ? [] : [{ id, offset: site.fileOffset, mode: probe.mode }];
+    return site === undefined
+      ? []
+      : [{ id, offset: site.fileOffset, mode: probe.mode, texts: textsAt(probe) }];
   });
   elf.close();
   const failed = links.attach(path, points.slice(0, count)).filter(({ error }) => error !== null);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Interner } from '../../src/capture/interner.js';
 
 /** Places by tag; equal tags must come with equal places. */
-const PLACES = [[], [2], [0, 3], [1, 2, 4], [0, 1, 2, 3, 4, 5]].map((places) => Uint8Array.from(places));
+const PLACES = [[], [2], [0, 3], [1, 2, 4], [0, 1, 2, 3, 4, 5]].map((places) => Uint16Array.from(places));
 
 const records = fc.array(
   fc.record({
@@ -16,7 +16,7 @@ const records = fc.array(
 );
 
 const keyOf = ({ tag, at, words }: { tag: number; at: number; words: number[] }): string =>
-  [tag, ...[...(PLACES[tag] as Uint8Array)].map((place) => words[at + place])].join(' ');
+  [tag, ...[...(PLACES[tag] as Uint16Array)].map((place) => words[at + place])].join(' ');
 
 test('equal sequences get one number, different ones different numbers, in order of appearance', () => {
   fc.assert(
@@ -27,7 +27,7 @@ test('equal sequences get one number, different ones different numbers, in order
         const key = keyOf(record);
         const expected = known.get(key) ?? -1 - known.size;
         if (!known.has(key)) known.set(key, known.size);
-        const places = PLACES[record.tag] as Uint8Array;
+        const places = PLACES[record.tag] as Uint16Array;
         expect(interner.intern(record.tag, Uint32Array.from(record.words), record.at, places)).toBe(expected);
       }
     }),
@@ -37,7 +37,7 @@ test('equal sequences get one number, different ones different numbers, in order
 test('many sequences: the table grows, and none is taken for another', () => {
   const interner = new Interner();
   const words = new Uint32Array(2);
-  const places = Uint8Array.of(0, 1);
+  const places = Uint16Array.of(0, 1);
   for (let round = 0; round < 2; round++) {
     for (let i = 0; i < 200_000; i++) {
       words[0] = i;
@@ -53,11 +53,11 @@ test('a full table starts afresh: numbers are never used twice', () => {
   const seen = new Set<number>();
   for (let i = 0; i < 1000; i++) {
     words[0] = i;
-    const answer = interner.intern(0, words, 0, Uint8Array.of(0));
+    const answer = interner.intern(0, words, 0, Uint16Array.of(0));
     expect(answer).toBeLessThan(0);
     seen.add(answer);
     // What was just added is known until the next generation.
-    expect(interner.intern(0, words, 0, Uint8Array.of(0))).toBe(-1 - answer);
+    expect(interner.intern(0, words, 0, Uint16Array.of(0))).toBe(-1 - answer);
   }
   expect(seen.size).toBe(1000);
 });

@@ -15,17 +15,21 @@ import {
 } from '../../src/loader/layout.js';
 import { loadLibbpf } from '../../src/loader/libbpf.js';
 import { readBpfObject } from '../../src/loader/object.js';
-import { MAX_SLOTS, type Slot } from '../../src/packs/model.js';
+import { type Condition, MAX_SLOTS, MAX_TEXT_BYTES, MAX_TEXTS, type Slot } from '../../src/packs/model.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
+import { MAX_FRAMES } from '../../src/ring/record.js';
 
 const header = readFileSync(`${PACKAGE_ROOT}/src/loader/bpf/event.h`, 'utf8');
 const constant = (name: string): number => Number(new RegExp(`#define ${name} (\\d+)`).exec(header)?.[1]);
 
 test('constants are those of the header', () => {
-  expect({ MAX_PROBES, MAX_RINGS, MAX_SLOTS }).toEqual({
+  expect({ MAX_PROBES, MAX_RINGS, MAX_SLOTS, MAX_TEXTS, MAX_TEXT_BYTES, MAX_FRAMES }).toEqual({
     MAX_PROBES: constant('MAX_PROBES'),
     MAX_RINGS: constant('MAX_RINGS'),
     MAX_SLOTS: constant('MAX_SLOTS'),
+    MAX_TEXTS: constant('MAX_TEXTS'),
+    MAX_TEXT_BYTES: constant('MAX_TEXT'),
+    MAX_FRAMES: constant('MAX_FRAMES'),
   });
   const fields = /struct counters \{([^}]*)\}/.exec(header)?.[1]?.match(/u64 (\w+);/g) ?? [];
   expect(fields.map((field) => field.slice(4, -1))).toEqual([...COUNTERS]);
@@ -41,10 +45,20 @@ static void print(const void *bytes, unsigned long size) {
 }
 int main(void) {
   static const struct probe probe = {
-      .flags = PROBE_ENTRY_ONLY, .slot_count = 3, .return_bits = 32, .at_return = AT_RETURN_READ, .stack_words = 6,
+      .flags = PROBE_ENTRY_ONLY | PROBE_TRACE, .slot_count = 6, .return_bits = 32,
+      .at_return = AT_RETURN_READ | AT_RETURN_CHECK | AT_RETURN_DEVICE, .stack_words = 6,
+      .entry_conditions = 2, .condition_count = 3, .condition_slots = 1,
+      .ok_count = 2, .text_count = 2, .device_change = DEVICE_SET, .device_slot = 2, .device_shift = 32,
+      .text_sizes = {40, 300}, .sample_below = 1 << 30, .ok = {0, 0xffffffea},
       .slots = {{3, DEREF_NONE, 8, 0, 0},
                 {SOURCE_STACK + 5, DEREF_RETURN, 4, 0, 24},
-                {0, DEREF_ENTRY, 1, 0, 0x12345678}}};
+                {0, DEREF_ENTRY, 1, 0, 0x12345678},
+                {1, DEREF_NONE, 8, 1, 16},
+                {SOURCE_RESULT, DEREF_NONE, 8, 2 | TEXT_AT_RETURN, 0},
+                {SOURCE_TRACE, DEREF_NONE, 8, 0, 0}},
+      .conditions = {{0, CMP_GE, 8, 16, 1, 1, {0}, {-1}},
+                     {SUBJECT_COMM, CMP_IN, 0, 64, 0, 4, {0}, {0x3363626139, 0, 0x64636261, 0}},
+                     {SUBJECT_RESULT, CMP_NE, 0, 32, 1, 1, {0}, {7}}}};
   static const struct settings settings = {
       .epoch_ns = 0x123456789abcdef0, .ring_mask = 3, .cpu_bits = 2, .filter_by_process = 1, .follow_children = 0,
       .filter_comm = "a-name-of-more-"};
@@ -67,8 +81,25 @@ test('structures are laid out as the compiler lays them out', () => {
       { from: { kind: 'register', index: 3 } },
       { from: { kind: 'stack', index: 5 }, deref: { at: 'return', offset: 24, size: 4 } },
       { from: { kind: 'register', index: 0 }, deref: { at: 'entry', offset: 0x12345678, size: 1 } },
+      {
+        from: { kind: 'register', index: 1 },
+        text: { at: 'entry', place: 0, offset: 16, maxBytes: 40 },
+      },
+      { from: { kind: 'result' }, text: { at: 'return', place: 1, offset: 0, maxBytes: 300 } },
+      { from: { kind: 'trace' } },
     ];
-    expect(encodeProbe({ mode: 'entry', returnBits: 32, slots }).toString('hex')).toBe(probe);
+    const where: Condition[] = [
+      { subject: { result: { bits: 32, signed: true } }, is: 'ne', values: [7] },
+      {
+        subject: { field: { slot: 0, offset: 1, size: 2, signed: true }, at: 'entry' },
+        is: 'ge',
+        values: [-1],
+      },
+      { subject: 'comm', is: 'in', values: ['9abc3', 'abcd'] },
+    ];
+    const currentDevice = { slot: 2, offset: 4, size: 4 as const, signed: true };
+    const more = { where, ok: [0, -22], sample: 4, currentDevice };
+    expect(encodeProbe({ mode: 'entry', returnBits: 32, slots, ...more }).toString('hex')).toBe(probe);
     const encoded = encodeSettings({
       epochNs: 0x123456789abcdef0n,
       ringMask: 3,

@@ -39,7 +39,7 @@ function probeOf(prototype: string, capture: CaptureSpec[], arch: Arch = 'x64'):
 
 /** r0, s1 as in the ABI tests; `r0+8:4@return` is 4 bytes at the address in r0 plus 8, read at return. */
 function slotText({ from, deref }: Slot): string {
-  const base = `${from.kind[0]}${from.index}`;
+  const base = `${from.kind[0]}${'index' in from ? from.index : ''}`;
   return deref === undefined ? base : `${base}+${deref.offset}:${deref.size}@${deref.at}`;
 }
 

@@ -128,9 +128,9 @@ describe('each rule', () => {
       'arg and product',
       'arg: r->bytes,',
       'arg: r->bytes, product: [r->bytes, r->device],',
-      ['18 { one-value: give one of arg, product and value'],
+      ['18 { one-value: give one of arg, of, product and value'],
     ],
-    ['neither', 'arg: r->bytes, ', '', ['18 { one-value: give one of arg, product and value']],
+    ['neither', 'arg: r->bytes, ', '', ['18 { one-value: give one of arg, of, product and value']],
     [
       'unknown table',
       'table: cuda_events',

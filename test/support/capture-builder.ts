@@ -56,6 +56,7 @@ const ACCOUNTING: Row = {
   balanced: true,
   orphan_returns: 0,
   read_faults: 0,
+  lost_stacks: 0,
 };
 
 const DEFAULTS: Readonly<Record<string, (index: number) => Row>> = {

@@ -124,7 +124,7 @@ describe.skipIf(!requireRootAndBpf())('where', () => {
             oracle(
               is,
               READINGS[reading](word),
-              (values ?? [value as number]).map((other) => comparable(reading, other)),
+              (values ?? [value]).map((other) => comparable(reading, other as number)),
             ),
           ),
         ).length,

@@ -32,38 +32,62 @@ struct settings {
 	char filter_comm[COMM_LEN];
 };
 
-/* Where a slot's value comes from: 0..7 integer argument register, 8+n the nth word of stack arguments. */
+/*
+ * Where a slot's value comes from: 0..7 integer argument register, 8+n the nth word of stack arguments, what the
+ * function returned, or the hash that stands for the stack of calls that led here.
+ */
 #define SOURCE_STACK 8
 #define MAX_STACK_WORDS 24
 #define MAX_SOURCES (SOURCE_STACK + MAX_STACK_WORDS)
+#define SOURCE_RESULT 0x40
+#define SOURCE_TRACE 0x41
 
 enum deref { DEREF_NONE, DEREF_ENTRY, DEREF_RETURN };
 
-/* One value gathered per call. deref: read `size` bytes at value + offset, at entry or after success. */
+/* Texts one call can carry, the most bytes of one, and the room for it: a NUL, and one byte more if it is longer. */
+#define MAX_TEXTS 2
+#define MAX_TEXT 512
+#define TEXT_ROOM 520
+
+/*
+ * One value gathered per call. deref: read `size` bytes at value + offset, at entry or after success.
+ * text: 0, or 1 + the place of the text the value (+ offset, where nothing was read there) is the address of; the
+ * slot then holds the length of the text, which is size + 1 when it is longer than text_sizes allows.
+ */
 struct slot {
 	u8 source;
 	u8 deref;
 	u8 size;
-	u8 reserved;
+	u8 text;
 	u32 offset;
 };
 
-#define PROBE_ENTRY_ONLY 1
+#define TEXT_AT_RETURN 0x80
 
-/* What is left to do when the call returns: read slots, check conditions. */
+/* flags: the return is not probed; the last slot is the stack's hash. */
+#define PROBE_ENTRY_ONLY 1
+#define PROBE_TRACE 2
+
+/* What is left to do when the call returns: read slots, check conditions, see which device is current. */
 #define AT_RETURN_READ 1
 #define AT_RETURN_CHECK 2
+#define AT_RETURN_DEVICE 4
 
 #define MAX_CONDITIONS 4
 #define MAX_VALUES 8
+#define MAX_OK 4
 
-/* What a condition looks at: a slot (0..MAX_SLOTS-1), or one of these, known at return. */
+/* What a condition looks at: a slot (0..MAX_SLOTS-1), or one of these; result and duration are known at return. */
 #define SUBJECT_RESULT 0x80
 #define SUBJECT_DURATION 0x81
+#define SUBJECT_PID 0x82
+#define SUBJECT_UID 0x83
+#define SUBJECT_CGROUP 0x84
+#define SUBJECT_COMM 0x85
 
 enum comparison { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_IN, CMP_MASK };
 
-/* Bits shift..shift+bits-1 of the subject, signed or not, compared with the values. */
+/* Bits shift..shift+bits-1 of the subject, signed or not, compared with the values. A command name is two values. */
 struct condition {
 	u8 subject;
 	u8 comparison;
@@ -75,35 +99,52 @@ struct condition {
 	u64 values[MAX_VALUES];
 };
 
+enum device_change { DEVICE_KEPT, DEVICE_SET, DEVICE_UNKNOWN };
+
 struct probe {
 	u8 flags;
 	u8 slot_count;
-	/* Width of the returned integer in bits; 0: returns nothing, every return is a success. */
+	/* Width of the returned integer in bits; 0: returns nothing. */
 	u8 return_bits;
 	/* AT_RETURN_* */
 	u8 at_return;
 	/* Words of stack arguments to fetch. */
 	u8 stack_words;
-	/* Conditions checked at entry come first. */
+	/* Conditions checked at entry come first, and so do the slots they look at. */
 	u8 entry_conditions;
 	u8 condition_count;
+	u8 condition_slots;
+	/* Returned values that mean success; none: every return does. */
+	u8 ok_count;
+	u8 text_count;
+	/* What a success does to the device current on the thread; the ordinal is 32 bits of a slot. */
+	u8 device_change;
+	u8 device_slot;
+	u8 device_shift;
 	u8 reserved;
+	u16 text_sizes[MAX_TEXTS];
+	u16 reserved2;
+	/* A call is left out when a random number is not below; 0: none is. */
+	u32 sample_below;
+	u64 ok[MAX_OK];
 	struct slot slots[MAX_SLOTS];
 	struct condition conditions[MAX_CONDITIONS];
 };
 
-/* Per CPU and probe. hits = records read + filtered + lost_*, once every call has ended or been dumped. */
+/* Per CPU and probe. hits = records read + filtered + sampled + lost_*, once every call has ended or been dumped. */
 struct counters {
 	u64 hits;
 	u64 filtered;
+	u64 sampled;
 	u64 lost_ring_full;
 	u64 lost_too_deep;
 	u64 lost_no_memory;
 	u64 orphan_returns;
 	u64 read_faults;
+	u64 lost_stacks;
 };
 
-enum record_type { RECORD_CALL = 1, RECORD_THREAD = 2 };
+enum record_type { RECORD_CALL = 1, RECORD_THREAD = 2, RECORD_STACK = 3 };
 
 enum call_status {
 	STATUS_RETURNED,
@@ -119,7 +160,9 @@ struct call_record {
 	u16 probe;
 	/* Bit n set: slot n could not be read, or was not because the call failed. */
 	u16 missing;
-	u16 slot_count;
+	u8 slot_count;
+	/* 1 + the device current on the thread when the call was entered; 0: not known. */
+	u8 device;
 	u32 pid;
 	u32 tid;
 	u64 start_ns;
@@ -128,6 +171,7 @@ struct call_record {
 	/* 0: not made inside a recorded call. */
 	u64 parent_id;
 	u64 return_value;
+	/* With texts: MAX_SLOTS of them, followed by the texts. */
 	u64 slots[];
 };
 
@@ -138,4 +182,29 @@ struct thread_record {
 	u32 tid;
 	u64 seen_ns;
 	char comm[COMM_LEN];
+};
+
+/* Frames of a stack that are recorded, and distinct stacks of a run. */
+#define MAX_FRAMES 48
+#define MAX_STACKS 16384
+
+/* struct bpf_stack_build_id of linux/bpf.h. */
+struct stack_frame {
+	s32 status;
+	u8 build_id[20];
+	u64 offset_or_ip;
+};
+
+/* A stack that was not met before. */
+struct stack_record {
+	u8 type;
+	u8 reserved[3];
+	u32 pid;
+	u64 hash;
+	u32 frame_count;
+	u32 reserved2;
+	/* Where the function returns to. Following frame pointers misses it unless the function begins with a push. */
+	u64 caller;
+	u64 addresses[MAX_FRAMES];
+	struct stack_frame frames[MAX_FRAMES];
 };

@@ -3,8 +3,9 @@ import type { ColumnValue, CompiledPack, Condition, Field } from '../../../src/p
 const fieldText = ({ slot, offset, size, signed }: Field): string =>
   `${slot}[${offset}:${signed ? 'i' : 'u'}${size * 8}]`;
 
-function columnText({ column, fields, times, scale, unless = [], enum: names }: ColumnValue): string {
+function columnText({ column, fields, times, scale, unless = [], enum: names, text }: ColumnValue): string {
   const factors = [
+    ...(text === undefined ? [] : [`text ${text.place} of slot ${text.slot}`]),
     ...fields.map(fieldText),
     ...(times === undefined ? [] : [String(times)]),
     ...(scale === undefined ? [] : [`size(${fieldText(scale.field)})`]),
@@ -14,7 +15,8 @@ function columnText({ column, fields, times, scale, unless = [], enum: names }: 
 }
 
 function conditionText({ subject, is, values }: Condition): string {
-  const what = subject === 'duration' ? subject : 'result' in subject ? 'result' : fieldText(subject.field);
+  const what =
+    typeof subject === 'string' ? subject : 'result' in subject ? 'result' : fieldText(subject.field);
   return `where ${what} ${is} ${values.join(', ')}`;
 }
 
@@ -25,9 +27,11 @@ export function listing({ pack, probes, arch }: CompiledPack): string {
   ];
   for (const probe of probes) {
     lines.push('', probe.prototype, `  ${probe.op} ${probe.mode} ${probe.symbols.join(' ')}`);
-    for (const [index, { from, deref }] of probe.slots.entries()) {
+    for (const [index, { from, deref, text }] of probe.slots.entries()) {
       const read = deref === undefined ? '' : ` +${deref.offset}:${deref.size}@${deref.at}`;
-      lines.push(`  slot ${index} = ${from.kind} ${from.index}${read}`);
+      const string =
+        text === undefined ? '' : ` +${text.offset}:text ${text.place} of ${text.maxBytes}@${text.at}`;
+      lines.push(`  slot ${index} = ${from.kind} ${'index' in from ? from.index : ''}${read}${string}`);
     }
     for (const condition of probe.where) lines.push(`  ${conditionText(condition)}`);
     for (const column of probe.columns) lines.push(`  ${columnText(column)}`);

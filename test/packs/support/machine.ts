@@ -15,6 +15,7 @@ export interface EntryState {
 const MASK = (1n << 64n) - 1n;
 
 function word(slot: Slot, state: EntryState): bigint {
+  if (!('index' in slot.from)) throw new Error('not known at entry');
   const { kind, index } = slot.from;
   const raw = kind === 'register' ? (state.registers[index] ?? 0n) : state.stack(index);
   if (slot.deref === undefined) return raw;

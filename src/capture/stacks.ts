@@ -1,0 +1,96 @@
+import { type CodeRange, codeRanges } from '../discovery/maps.js';
+import { MAX_FRAMES, STACK } from '../ring/record.js';
+import type { Row } from './capture-file.js';
+
+/** bpf_stack_build_id.status of linux/bpf.h: a build-id and an offset are there. */
+const BUILD_ID_VALID = 1;
+/** BPF_BUILD_ID_SIZE of linux/bpf.h. */
+const BUILD_ID_BYTES = 20;
+
+/** What is known of a frame, under the names of its columns. */
+interface Frame {
+  address: bigint;
+  module: string | null;
+  build_id: string | null;
+  module_offset: bigint | null;
+}
+
+/** The distinct stacks of a run: `stack_id` by the hash the kernel gives them, and their rows. */
+export class Stacks {
+  readonly #ids = new Map<bigint, number>();
+  readonly #code = new Map<number, CodeRange[]>();
+  #stacks: Row[] = [];
+  #frames: Row[] = [];
+
+  /** Identity of a stack by the two words of its hash. Its record may come later, from another ring. */
+  idOf(low: number, high: number): number {
+    const hash = (BigInt(high) << 32n) | BigInt(low);
+    const known = this.#ids.get(hash);
+    if (known !== undefined) return known;
+    const id = this.#ids.size + 1;
+    this.#ids.set(hash, id);
+    return id;
+  }
+
+  /** Takes the stack record that starts at word `at`. Looks up the files of its frames while their process lives. */
+  meet(words: Uint32Array, at: number): void {
+    const id = this.idOf(words[at + STACK.hash] as number, words[at + STACK.hash + 1] as number);
+    const pid = words[at + STACK.pid] as number;
+    const found = words[at + STACK.frameCount] as number;
+    const frames = Array.from({ length: found }, (_, index) => this.#frameAt(words, at, index, pid));
+    const caller = word64(words, at + STACK.caller);
+    if (caller !== 0n && frames[1]?.address !== caller)
+      frames.splice(1, 0, this.#callerAt(caller, pid, frames));
+    this.#stacks.push({ stack_id: id, depth: frames.length, truncated: found === MAX_FRAMES });
+    frames.forEach((frame, position) => {
+      this.#frames.push({ stack_id: id, position, kind: 'native', ...frame });
+    });
+  }
+
+  #frameAt(words: Uint32Array, at: number, index: number, pid: number): Frame {
+    const address = word64(words, at + STACK.addresses + index * 2);
+    const frame = at + STACK.frames + index * STACK.frameWords;
+    const isKnown = words[frame] === BUILD_ID_VALID;
+    const buildId = Buffer.from(words.buffer, words.byteOffset + (frame + 1) * 4, BUILD_ID_BYTES);
+    return {
+      address,
+      module: this.#codeAt(pid, address)?.path ?? null,
+      build_id: isKnown ? buildId.toString('hex') : null,
+      module_offset: isKnown ? word64(words, frame + 6) : null,
+    };
+  }
+
+  /** The frame of the caller, which the kernel's walk missed. */
+  #callerAt(address: bigint, pid: number, others: readonly Frame[]): Frame {
+    const code = this.#codeAt(pid, address);
+    const module = code?.path ?? null;
+    return {
+      address,
+      module,
+      build_id: others.find((other) => module !== null && other.module === module)?.build_id ?? null,
+      module_offset: code === undefined ? null : address - code.start + code.fileOffset,
+    };
+  }
+
+  /** The file whose code is at an address; a library that came later is found at a second look. */
+  #codeAt(pid: number, address: bigint): CodeRange | undefined {
+    const look = (): CodeRange | undefined =>
+      this.#code.get(pid)?.find(({ start, end }) => address >= start && address < end);
+    const known = look();
+    if (known !== undefined) return known;
+    this.#code.set(pid, codeRanges(pid));
+    return look();
+  }
+
+  /** Rows of `stacks` and `frames` that were not taken yet. */
+  take(): { stacks: Row[]; frames: Row[] } {
+    const rows = { stacks: this.#stacks, frames: this.#frames };
+    this.#stacks = [];
+    this.#frames = [];
+    return rows;
+  }
+}
+
+function word64(words: Uint32Array, at: number): bigint {
+  return (BigInt(words[at + 1] as number) << 32n) | BigInt(words[at] as number);
+}
