@@ -50,7 +50,13 @@ type Defect = Pick<PackIssue, 'message' | 'at' | 'suggestion'>;
 
 function checkValues({ of, is, value, values }: ConditionSpec): Defect | undefined {
   if ((values !== undefined) !== (is === 'in') || (value !== undefined) === (is === 'in')) {
-    return { message: is === 'in' ? 'in needs values, a list' : `${is} needs value, one value`, at: ['is'] };
+    return {
+      message:
+        is === 'in'
+          ? 'in needs values, a list'
+          : `${is} needs value, one ${of === 'comm' ? 'name' : 'number'}`,
+      at: ['is'],
+    };
   }
   const key = values === undefined ? 'value' : 'values';
   const all = values ?? [value as number | string];

@@ -242,6 +242,7 @@ describe('the report', () => {
             "value": "u64 *(rdi) at return",
           },
         ],
+        "current_device": null,
         "enabled": true,
         "mode": "call",
         "ok": [],
