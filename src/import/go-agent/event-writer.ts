@@ -2,6 +2,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { EventTable } from '../../capture/event-table.js';
 import { ProcessIds } from '../../capture/process-ids.js';
 import type { CaptureSchema } from '../../capture/schema.js';
+import { Stacks } from '../../capture/stacks.js';
 import { CALL, RECORD_CALL, STATUS } from '../../ring/record.js';
 import type { EventRow } from './event-row.js';
 import { pidIsTid, SLOT } from './operations.js';
@@ -78,7 +79,10 @@ export class EventWriter {
   ): Promise<EventWriter> {
     const tables = new Map<string, EventTable>();
     for (const table of plan.tables) {
-      tables.set(table.table, await EventTable.open(connection, schema, table, 0n, new ProcessIds()));
+      tables.set(
+        table.table,
+        await EventTable.open(connection, schema, table, 0n, new ProcessIds(), new Stacks()),
+      );
     }
     return new EventWriter(runs, stacks, processes, plan, tables);
   }
