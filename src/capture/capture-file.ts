@@ -16,7 +16,7 @@ export type CellValue = string | number | bigint | boolean | null | readonly str
 export type Row = Readonly<Record<string, CellValue>>;
 
 /** Options every ingero instance of DuckDB is opened with: no extensions, no downloads, bounded memory. */
-const OFFLINE = {
+export const OFFLINE = {
   autoinstall_known_extensions: 'false',
   autoload_known_extensions: 'false',
   allow_community_extensions: 'false',

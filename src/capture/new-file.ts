@@ -1,46 +1,83 @@
-import { chmodSync, closeSync, linkSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { createOutput, outputFailure } from '../query/sink.js';
+import { visible } from '../query/visible.js';
 
-/** Signals after which a half-written file must not stay. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Signals after which a half-written file must not stay, and their numbers. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 const EXIT_BY_SIGNAL = 128;
-const NUMBERS: Readonly<Record<(typeof SIGNALS)[number], number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+
+export interface NewFileOptions {
+  /** Take the place of the file at `path`, with its owner and mode, instead of refusing it. */
+  replace?: boolean;
+}
 
 /**
- * Makes a new file under a temporary name beside `path`, private to this user, and gives it its name when `write` is
- * done: there is never a partial file under the final name. Failure and signals remove what was written.
+ * Makes a new file under a temporary name beside `path` (`.NAME.PID.partial`), private to this user, and gives it its
+ * name when `write` is done and the bytes are on disk: there is never a partial file under the final name. Failure and
+ * signals remove what was written; only a kill leaves it, under the temporary name.
  *
  * Throws `output-exists` and `output-unwritable`, and what `write` throws.
  */
-export async function writeNewFile<T>(path: string, write: (temporary: string) => Promise<T>): Promise<T> {
+export async function writeNewFile<T>(
+  path: string,
+  write: (temporary: string) => Promise<T>,
+  { replace = false }: NewFileOptions = {},
+): Promise<T> {
   const target = resolve(path);
-  if (statSync(target, { throwIfNoEntry: false }) !== undefined) {
+  if (!replace && statSync(target, { throwIfNoEntry: false }) !== undefined) {
     throw outputFailure(path, Object.assign(new Error('exists'), { code: 'EEXIST' }));
   }
   const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.partial`);
   const clean = (): void => {
     for (const name of [temporary, `${temporary}.wal`]) rmSync(name, { force: true });
   };
-  const stop = (signal: (typeof SIGNALS)[number]): void => {
+  const stop = (signal: keyof typeof SIGNALS): void => {
     clean();
-    process.exit(EXIT_BY_SIGNAL + NUMBERS[signal]);
+    process.exit(EXIT_BY_SIGNAL + SIGNALS[signal]);
   };
-  for (const signal of SIGNALS) process.once(signal, stop);
+  const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[];
+  for (const signal of signals) process.once(signal, stop);
   const umask = process.umask(0o077);
   try {
     checkFolder(temporary, path);
     const result = await write(temporary);
-    publish(temporary, target, path);
+    sync(temporary);
+    publish(temporary, target, path, replace);
     return result;
   } catch (error) {
     clean();
     throw error;
   } finally {
     process.umask(umask);
-    for (const signal of SIGNALS) process.off(signal, stop);
+    for (const signal of signals) process.off(signal, stop);
   }
+}
+
+/** Refuses a folder without `needed` bytes free. Throws `output-space`. */
+export function checkSpace(folder: string, needed: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
+  throw new IngeroError(`There is too little free space in ${visible(folder)}: ${mib(free)} MiB.`, {
+    code: 'output-space',
+    exitCode: EXIT.output,
+    expected: `about ${mib(needed)} MiB free`,
+    next: 'Free space, or give a path on another file system with --out.',
+  });
 }
 
 /** Says now, rather than after an hour, that the folder cannot be written to. */
@@ -51,28 +88,53 @@ function checkFolder(temporary: string, path: string): void {
     rmSync(temporary);
   } catch (error) {
     const { cause } = error as IngeroError;
-    throw new IngeroError(`Cannot write ${path}: ${(cause as Error | undefined)?.message ?? String(error)}`, {
-      code: 'output-unwritable',
-      exitCode: EXIT.output,
-      expected: 'an existing directory this user may write to',
-      next: 'Check that the directory exists, is writable, and has space.',
-      cause,
-    });
+    throw new IngeroError(
+      `Cannot write ${visible(path)}: ${(cause as Error | undefined)?.message ?? String(error)}`,
+      {
+        code: 'output-unwritable',
+        exitCode: EXIT.output,
+        expected: 'an existing directory this user may write to',
+        next: 'Check that the directory exists, is writable, and has space.',
+        cause,
+      },
+    );
   }
 }
 
-/** A link, unlike a rename, does not replace a file that appeared meanwhile. */
-function publish(temporary: string, target: string, path: string): void {
+/** A link, unlike a rename, does not replace a file that appeared meanwhile. Not every file system has links. */
+function publish(temporary: string, target: string, path: string, replace: boolean): void {
   try {
-    chmodSync(temporary, 0o600);
-    try {
-      linkSync(temporary, target);
-      rmSync(temporary);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    if (replace) {
+      const { mode, uid, gid } = statSync(target);
+      if (process.getuid?.() === 0) chownSync(temporary, uid, gid);
+      chmodSync(temporary, mode & 0o777);
       renameSync(temporary, target);
+    } else {
+      chmodSync(temporary, 0o600);
+      link(temporary, target);
     }
+    sync(dirname(target));
   } catch (cause) {
     throw outputFailure(path, cause);
+  }
+}
+
+function link(temporary: string, target: string): void {
+  try {
+    linkSync(temporary, target);
+    rmSync(temporary);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    renameSync(temporary, target);
+  }
+}
+
+/** Waits until a file, or what a folder lists, is on disk. */
+function sync(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }

@@ -15,11 +15,27 @@ function bad(code: string, message: string, next: string, cause?: unknown): Inge
   });
 }
 
+/** Kinds of file a capture can be: DuckDB as ingero writes, SQLite as the older Go agent did. */
+export type FileKind = 'duckdb' | 'sqlite';
+
 /**
- * Says from the first bytes whether a path can be a capture, without opening it as a database.
+ * Says from the first bytes whether a path can be a capture that is read as it is.
  * Throws IngeroError (`capture-missing`, `capture-unreadable`, `capture-legacy`, `not-a-capture`).
  */
 export function checkCaptureFile(path: string): void {
+  if (captureKind(path) === 'duckdb') return;
+  throw bad(
+    'capture-legacy',
+    `${path} is a SQLite file, as older versions of ingero wrote.`,
+    '`ingero migrate` reads such captures into a new capture file.',
+  );
+}
+
+/**
+ * Says from the first bytes what kind of file a path is, without opening it as a database.
+ * Throws IngeroError (`capture-missing`, `capture-unreadable`, `not-a-capture`).
+ */
+export function captureKind(path: string): FileKind {
   const stat = withAccess(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) {
     throw bad('capture-missing', `There is no file ${path}.`, 'Check the path.');
@@ -29,16 +45,9 @@ export function checkCaptureFile(path: string): void {
   }
   withAccess(path, () => accessSync(path, constants.R_OK));
   const head = readHead(path, SQLITE_MAGIC.length);
-  if (head === SQLITE_MAGIC) {
-    throw bad(
-      'capture-legacy',
-      `${path} is a SQLite file, as older versions of ingero wrote.`,
-      '`ingero migrate` reads such captures into a new capture file.',
-    );
-  }
-  if (!head.startsWith(DUCKDB_MAGIC.text, DUCKDB_MAGIC.offset)) {
-    throw bad('not-a-capture', `${path} is not a DuckDB file.`, 'Check that this is the right file.');
-  }
+  if (head === SQLITE_MAGIC) return 'sqlite';
+  if (head.startsWith(DUCKDB_MAGIC.text, DUCKDB_MAGIC.offset)) return 'duckdb';
+  throw bad('not-a-capture', `${path} is not a DuckDB file.`, 'Check that this is the right file.');
 }
 
 /** Runs a look at a file; what fails is this user's lack of permission. */
@@ -106,6 +115,15 @@ export function notACapture(path: string): IngeroError {
     'not-a-capture',
     `${path} is a DuckDB file, but not a capture: it has no table named capture.`,
     'Check that this is the right file; if a .wal file was beside it, keep both together.',
+  );
+}
+
+/** The capture row names a schema version that no ingero has written. */
+export function schemaUnknown(path: string, found: unknown): IngeroError {
+  return bad(
+    'not-a-capture',
+    `${path} says it has schema version ${found}, which no ingero has written.`,
+    'Check that this is the right file, and that nothing but ingero has written to it.',
   );
 }
 

@@ -3,10 +3,21 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { SCHEMA_VERSION } from '../capture/version.js';
+<<<<<<< HEAD
 import { IngeroError } from '../errors.js';
 import { HoldLost } from '../live/client.js';
 import { takeSnapshot } from '../live/snapshot.js';
 import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
+=======
+import {
+  checkCaptureFile,
+  damaged,
+  notACapture,
+  openFailure,
+  schemaTooNew,
+  schemaUnknown,
+} from './capture-file.js';
+>>>>>>> a4b2757 (ingero migrate: a capture of schema 1 becomes one of schema 2, verified table by table)
 import { PrivateDirectory } from './private-directory.js';
 import { sqlFailure } from './sql-error.js';
 
@@ -142,6 +153,7 @@ async function readSchemaVersion(connection: DuckDBConnection, path: string): Pr
   const row = rows.getRows()[0];
   if (row === undefined) throw damaged(path, 'its capture table has no row');
   const version = Number(row[0]);
+  if (!Number.isInteger(version) || version < 1) throw schemaUnknown(path, row[0]);
   if (version > SCHEMA_VERSION) throw schemaTooNew(path, version, SCHEMA_VERSION, String(row[1]));
   return version;
 }
