@@ -1,5 +1,6 @@
 import { Command } from '@oclif/core';
 import { EXIT, IngeroError } from './errors.js';
+import { visibleLines } from './query/visible.js';
 
 /** Shared behaviour of every command: errors become one clear block (or JSON) and a documented exit code. */
 export abstract class BaseCommand extends Command {
@@ -27,9 +28,10 @@ export abstract class BaseCommand extends Command {
     if (this.jsonEnabled()) {
       this.logJson(error.toJSON());
     } else {
-      this.logToStderr(`Error: ${error.message}`);
-      if (error.expected !== undefined) this.logToStderr(`  expected: ${error.expected}`);
-      if (error.next !== undefined) this.logToStderr(`  next:     ${error.next}`);
+      // Messages name files and what is in them: nothing in a name may act on the terminal.
+      this.logToStderr(`Error: ${visibleLines(error.message)}`);
+      if (error.expected !== undefined) this.logToStderr(`  expected: ${visibleLines(error.expected)}`);
+      if (error.next !== undefined) this.logToStderr(`  next:     ${visibleLines(error.next)}`);
       if (error.cause !== undefined && process.env.DEBUG)
         this.logToStderr(String((error.cause as Error).stack));
     }

@@ -44,7 +44,7 @@ export function planDdl(schema: CaptureSchema, events: readonly EventTablePlan[]
     }
   }
   for (const plan of events) statements.push(...eventTableDdl(schema, plan));
-  statements.push(...eventsViewDdl(schema, events));
+  if (events.length > 0) statements.push(...eventsViewDdl(schema, events));
   const present = new Set(events.map(({ table }) => table));
   for (const [name, spec] of Object.entries(schema.views ?? {})) {
     if (spec.event_tables.every((table) => present.has(table))) statements.push(...viewDdl(name, spec));

@@ -13,11 +13,9 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { createOutput, outputFailure } from '../query/sink.js';
-import { visible } from '../query/visible.js';
 
-/** Signals after which a half-written file must not stay, and their numbers. */
-const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-const EXIT_BY_SIGNAL = 128;
+/** Signals after which a half-written file must not stay. */
+const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 export interface NewFileOptions {
   /** Take the place of the file at `path`, with its owner and mode, instead of refusing it. */
@@ -44,12 +42,11 @@ export async function writeNewFile<T>(
   const clean = (): void => {
     for (const name of [temporary, `${temporary}.wal`]) rmSync(name, { force: true });
   };
-  const stop = (signal: keyof typeof SIGNALS): void => {
+  const stop = (): void => {
     clean();
-    process.exit(EXIT_BY_SIGNAL + SIGNALS[signal]);
+    process.exit(EXIT.interrupted);
   };
-  const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[];
-  for (const signal of signals) process.once(signal, stop);
+  for (const signal of SIGNALS) process.once(signal, stop);
   const umask = process.umask(0o077);
   try {
     checkFolder(temporary, path);
@@ -62,7 +59,7 @@ export async function writeNewFile<T>(
     throw error;
   } finally {
     process.umask(umask);
-    for (const signal of signals) process.off(signal, stop);
+    for (const signal of SIGNALS) process.off(signal, stop);
   }
 }
 
@@ -72,7 +69,7 @@ export function checkSpace(folder: string, needed: number): void {
   const free = bavail * bsize;
   if (free >= needed) return;
   const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
-  throw new IngeroError(`There is too little free space in ${visible(folder)}: ${mib(free)} MiB.`, {
+  throw new IngeroError(`There is too little free space in ${folder}: ${mib(free)} MiB.`, {
     code: 'output-space',
     exitCode: EXIT.output,
     expected: `about ${mib(needed)} MiB free`,
@@ -88,16 +85,13 @@ function checkFolder(temporary: string, path: string): void {
     rmSync(temporary);
   } catch (error) {
     const { cause } = error as IngeroError;
-    throw new IngeroError(
-      `Cannot write ${visible(path)}: ${(cause as Error | undefined)?.message ?? String(error)}`,
-      {
-        code: 'output-unwritable',
-        exitCode: EXIT.output,
-        expected: 'an existing directory this user may write to',
-        next: 'Check that the directory exists, is writable, and has space.',
-        cause,
-      },
-    );
+    throw new IngeroError(`Cannot write ${path}: ${(cause as Error | undefined)?.message ?? String(error)}`, {
+      code: 'output-unwritable',
+      exitCode: EXIT.output,
+      expected: 'an existing directory this user may write to',
+      next: 'Check that the directory exists, is writable, and has space.',
+      cause,
+    });
   }
 }
 

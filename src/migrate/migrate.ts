@@ -6,13 +6,14 @@ import { EXIT, IngeroError } from '../errors.js';
 import { ingeroVersion } from '../paths.js';
 import { damaged } from '../query/capture-file.js';
 import { openCapture } from '../query/open.js';
-import { visible } from '../query/visible.js';
 import { type FileContents, readContents } from './contents.js';
 import { type MigrationPlan, MissingPart, planMigration, SOURCE } from './plan.js';
 
 /** Memory DuckDB may use; the process needs some 150 MB besides. */
 const MEMORY_LIMIT = '512MB';
 const PROGRESS_MS = 200;
+/** How DuckDB begins what it says of files it cannot make sense of. */
+const DAMAGE = /^(IO|Corruption|Serialization|INTERNAL|FATAL|Invalid Input)\b/;
 
 /** A table of the new file, compared with the one it was made from. */
 export interface VerifiedTable {
@@ -95,7 +96,7 @@ export async function migrateCapture(
 }
 
 function notForward(source: string, has: number, to: number): IngeroError {
-  return new IngeroError(`${visible(source)} has schema version ${has}: there is no way back to ${to}.`, {
+  return new IngeroError(`${source} has schema version ${has}: there is no way back to ${to}.`, {
     code: 'schema-not-forward',
     exitCode: EXIT.usage,
     expected: `a version above ${has}`,
@@ -163,18 +164,19 @@ async function withBoth<T>(
   }
 }
 
-function failure(cause: unknown, source: string, output: string): IngeroError {
+function failure(cause: unknown, source: string, output: string): unknown {
   if (cause instanceof IngeroError) return cause;
   const error = cause as Error;
   if (isDiskFull(error)) {
-    return new IngeroError(`There is no space left for ${visible(output)}; the original is unchanged.`, {
+    return new IngeroError(`There is no space left for ${output}; the original is unchanged.`, {
       code: 'output-space',
       exitCode: EXIT.output,
       next: 'Free space, or give a path on another file system with --out.',
       cause,
     });
   }
-  return damaged(source, error.message.split('\n')[0] ?? '', cause);
+  const message = error.message.split('\n')[0] ?? '';
+  return DAMAGE.test(message) ? damaged(source, message, cause) : cause;
 }
 
 async function databaseName(connection: DuckDBConnection): Promise<string> {

@@ -4,7 +4,6 @@ import { checkSpace, writeNewFile } from '../capture/new-file.js';
 import { SCHEMA_VERSION } from '../capture/version.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { captureKind, checkCaptureFile, type FileKind } from '../query/capture-file.js';
-import { visible } from '../query/visible.js';
 import { migrateCapture, type OnProgress, survey, type VerifiedTable } from './migrate.js';
 
 /** Endings a capture's name may be given without. */
@@ -56,7 +55,7 @@ function capturesIn(directory: string): string[] {
     .filter(isCapture)
     .sort();
   if (files.length > 0) return files;
-  throw new IngeroError(`There is no capture in ${visible(directory)}.`, {
+  throw new IngeroError(`There is no capture in ${directory}.`, {
     code: 'capture-missing',
     exitCode: EXIT.badCapture,
     expected: 'a directory with captures (DuckDB, or SQLite of the older agent)',
@@ -104,12 +103,11 @@ export async function migrateFile(file: string, options: MigrateOptions): Promis
   const output = options.inPlace ? source : resolve(options.out ?? defaultOutput(file, kind, plan.to));
   if (options.inPlace) refuseInPlace(source, plan.foreign);
   if (options.dryRun) return { ...report, state: 'planned', output, seconds: done() };
-  checkSpace(dirname(output), statSync(source).size);
-  const tables = await writeNewFile(
-    output,
-    (temporary) => migrateCapture(source, temporary, plan, options.onProgress),
-    { replace: options.inPlace },
-  );
+  const write = (temporary: string): Promise<VerifiedTable[]> => {
+    checkSpace(dirname(temporary), statSync(source).size);
+    return migrateCapture(source, temporary, plan, options.onProgress);
+  };
+  const tables = await writeNewFile(output, write, { replace: options.inPlace });
   return { ...report, state: 'migrated', output, tables, seconds: done() };
 }
 
@@ -117,12 +115,12 @@ export async function migrateFile(file: string, options: MigrateOptions): Promis
 function refuseInPlace(source: string, foreign: readonly string[]): void {
   const wal = `${source}.wal`;
   const why = existsSync(wal)
-    ? `${visible(basename(wal))} beside it belongs to it`
+    ? `${basename(wal)} beside it belongs to it`
     : foreign.length > 0
-      ? `it has tables that would be lost: ${foreign.map(visible).join(', ')}`
+      ? `it has tables that would be lost: ${foreign.join(', ')}`
       : undefined;
   if (why === undefined) return;
-  throw new IngeroError(`${visible(source)} cannot be replaced: ${why}.`, {
+  throw new IngeroError(`${source} cannot be replaced: ${why}.`, {
     code: 'not-in-place',
     exitCode: EXIT.output,
     next: 'Migrate to a new file (without --in-place); the original then stays.',

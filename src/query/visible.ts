@@ -21,3 +21,6 @@ export function visible(text: string): string {
     );
   });
 }
+
+/** The same for text of several lines, which stay lines. */
+export const visibleLines = (text: string): string => text.split('\n').map(visible).join('\n');

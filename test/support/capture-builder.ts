@@ -1,7 +1,14 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { planDdl } from '../../src/capture/ddl.js';
-import { type ColumnSpec, eventColumns, inRow, RUN_ID, readCaptureSchema } from '../../src/capture/schema.js';
-import { SCHEMA_VERSION } from '../../src/capture/version.js';
+import {
+  type CaptureSchema,
+  type ColumnSpec,
+  eventColumns,
+  inRow,
+  RUN_ID,
+  readCaptureSchema,
+} from '../../src/capture/schema.js';
+import { ident, literal } from '../../src/capture/sql-text.js';
 
 /** Times in a built capture count from here. */
 export const BASE_TIME_NS = BigInt(Date.UTC(2026, 0, 1)) * 1_000_000n;
@@ -27,7 +34,6 @@ export interface CaptureRows {
 
 const CAPTURE: Row = {
   capture_id: '00000000-0000-4000-8000-000000000001',
-  schema_version: SCHEMA_VERSION,
   ingero_version: '0.1.0',
   hostname: 'testhost',
   kernel: '6.18.0',
@@ -99,8 +105,6 @@ const DEFAULTS: Readonly<Record<string, (index: number) => Row>> = {
 
 /** Calls a millisecond apart, each 1 us long, by thread 100 of process 100. */
 const eventDefaults = (index: number): Row => ({
-  run_id: RUN_ID,
-  sample_weight: 1,
   start_time: index * 1_000_000,
   duration_ns: 1000,
   status: 'ok',
@@ -111,11 +115,12 @@ const eventDefaults = (index: number): Row => ({
   probe_id: 0,
 });
 
-/** The processes of a built capture have their pid as identity, unless a row says otherwise. */
-const withProcess = (row: Row): Row => ('pid' in row ? { process_id: row.pid as Cell, ...row } : row);
-
-const ident = (name: string): string => `"${name}"`;
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+/** A row with what every row of a built capture has: one run, no sampling, processes known by their pid. */
+function withIdentity(columns: readonly ColumnSpec[], row: Row): Row {
+  const identity: Row = { run_id: RUN_ID, sample_weight: 1, process_id: row.pid ?? null };
+  const known = Object.entries(identity).filter(([name]) => columns.some((column) => column.name === name));
+  return { ...Object.fromEntries(known), ...row };
+}
 
 function sqlValue(column: ColumnSpec, value: Cell | undefined): string {
   if (value === undefined || value === null) return 'NULL';
@@ -146,8 +151,11 @@ async function insert(
  * Builds a small capture file with the real DDL and the given rows. Names of NAME columns (operations,
  * errors, directions) become their ENUMs in order of appearance.
  */
-export async function buildCapture(path: string, rows: CaptureRows = {}): Promise<void> {
-  const schema = readCaptureSchema();
+export async function buildCapture(
+  path: string,
+  rows: CaptureRows = {},
+  schema: CaptureSchema = readCaptureSchema(),
+): Promise<void> {
   const events: Record<string, readonly Row[]> = {
     cuda_events: rows.cudaEvents ?? [],
     ...rows.events,
@@ -155,7 +163,9 @@ export async function buildCapture(path: string, rows: CaptureRows = {}): Promis
   const complete = Object.entries(events).map(([table, list]) => ({
     table,
     columns: eventColumns(schema, table),
-    rows: list.map((row, index) => withProcess({ ...eventDefaults(index), ...row })),
+    rows: list.map((row, index) =>
+      withIdentity(eventColumns(schema, table), { ...eventDefaults(index), ...row }),
+    ),
   }));
   const plans = complete.map(({ table, columns, rows: list }) => ({
     table,
@@ -174,7 +184,8 @@ export async function buildCapture(path: string, rows: CaptureRows = {}): Promis
   try {
     for (const statement of planDdl(schema, plans)) await connection.run(statement);
     const tables: Record<string, readonly Row[]> = {
-      capture: [rows.capture ?? {}],
+      capture: [{ schema_version: schema.version, ...rows.capture }],
+      schema_migrations: [{ version: schema.version, applied_at: 0, ingero_version: '0.1.0' }],
       packs: rows.packs ?? [],
       libraries: rows.libraries ?? [],
       probes: rows.probes ?? [],
@@ -185,12 +196,7 @@ export async function buildCapture(path: string, rows: CaptureRows = {}): Promis
     };
     for (const [table, list] of Object.entries(tables)) {
       const columns = schema.tables[table]?.columns ?? [];
-      const filled = list.map(
-        (row, index): Row => ({
-          ...(columns.some(({ name }) => name === 'run_id') ? { run_id: RUN_ID } : {}),
-          ...withProcess({ ...DEFAULTS[table]?.(index), ...row }),
-        }),
-      );
+      const filled = list.map((row, index) => withIdentity(columns, { ...DEFAULTS[table]?.(index), ...row }));
       await insert(connection, ident(table), columns, filled);
     }
     for (const { table, columns, rows: list } of complete) {
