@@ -4,7 +4,7 @@ import { readCaptureSchema } from '../capture/schema.js';
 import { ident, literal } from '../capture/sql-text.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { ingeroVersion } from '../paths.js';
-import { damaged } from '../query/capture-file.js';
+import { damaged, openFailure } from '../query/capture-file.js';
 import { openCapture } from '../query/open.js';
 import { type FileContents, readContents } from './contents.js';
 import { type MigrationPlan, MissingPart, planMigration, SOURCE } from './plan.js';
@@ -176,6 +176,7 @@ function failure(cause: unknown, source: string, output: string): unknown {
     });
   }
   const message = error.message.split('\n')[0] ?? '';
+  if (/set lock/i.test(message)) return openFailure(source, cause);
   return DAMAGE.test(message) ? damaged(source, message, cause) : cause;
 }
 

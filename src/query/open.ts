@@ -3,12 +3,9 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { SCHEMA_VERSION } from '../capture/version.js';
-<<<<<<< HEAD
 import { IngeroError } from '../errors.js';
 import { HoldLost } from '../live/client.js';
 import { takeSnapshot } from '../live/snapshot.js';
-import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from './capture-file.js';
-=======
 import {
   checkCaptureFile,
   damaged,
@@ -17,7 +14,6 @@ import {
   schemaTooNew,
   schemaUnknown,
 } from './capture-file.js';
->>>>>>> a4b2757 (ingero migrate: a capture of schema 1 becomes one of schema 2, verified table by table)
 import { PrivateDirectory } from './private-directory.js';
 import { sqlFailure } from './sql-error.js';
 
