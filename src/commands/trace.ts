@@ -3,11 +3,13 @@ import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { packDirFlag } from '../packs/flags.js';
 import { PackRegistry } from '../packs/registry.js';
+import { packSigners } from '../packs/signer.js';
 import { parseDuration } from '../trace/duration.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { TraceSession } from '../trace/session.js';
 import { describeOutcome, exitCodeOf, summarize, type TraceSummary } from '../trace/summary.js';
 import type { Target } from '../trace/target.js';
+import { readTrustStore } from '../trust/trust-store.js';
 
 const MIB = 2 ** 20;
 const LIVE_INTERVAL_MS = 1000;
@@ -78,9 +80,11 @@ export default class Trace extends BaseCommand {
     const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
     const target = targetOf(flags, argv as string[]);
     const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
+    const packs = PackRegistry.open(flags['pack-dir']).select(flags.pack);
     const session = new TraceSession(
       {
-        packs: PackRegistry.open(flags['pack-dir']).select(flags.pack),
+        packs,
+        signers: await packSigners(packs, readTrustStore()),
         target,
         out: flags.out,
         force: flags.force,

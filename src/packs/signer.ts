@@ -31,3 +31,13 @@ export function signerOf({ outcome, signer }: SignatureReport): string | null {
 export function signerText(outcome: Outcome, signer: string | null): string {
   return outcome === 'unsigned' ? '-' : (signer ?? `(${outcome})`);
 }
+
+/** Who signed each of the packs, by pack name; those with a good signature only. */
+export async function packSigners(packs: readonly Pack[], store: TrustStore): Promise<Map<string, string>> {
+  const signers = new Map<string, string>();
+  for (const pack of packs) {
+    const signer = signerOf(await checkPackSignature(pack, store));
+    if (signer !== null) signers.set(pack.name, signer);
+  }
+  return signers;
+}

@@ -210,7 +210,7 @@ export function hasStack({ slots }: CompiledProbe): boolean {
 }
 
 /** Row of `packs`. */
-export function packRow(pack: Pack): Row {
+export function packRow(pack: Pack, signer: string | null): Row {
   return {
     pack: pack.name,
     version: pack.version,
@@ -222,6 +222,7 @@ export function packRow(pack: Pack): Row {
     file_sha256: pack.source.fileSha256,
     overlays: pack.source.overlays.map(({ path }) => path),
     overlay_sha256: pack.source.overlays.map(({ sha256 }) => sha256),
+    signer,
   };
 }
 

@@ -45,6 +45,8 @@ const ANCHOR_MS = 10_000;
 
 export interface TraceOptions {
   packs: readonly Pack[];
+  /** Who signed the packs, by pack name; those with a good signature only. */
+  signers: ReadonlyMap<string, string>;
   target: Target;
   out: string;
   force: boolean;
@@ -174,7 +176,7 @@ export class TraceSession {
         events: planEventTables(this.#schema, this.#packs),
         wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
         capture: this.#captureRow(),
-        packs: this.#options.packs.map(packRow),
+        packs: this.#options.packs.map((pack) => packRow(pack, this.#options.signers.get(pack.name) ?? null)),
         minFreeBytes: output.minFreeBytes,
       });
       chmodSync(output.path, 0o600);

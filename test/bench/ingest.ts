@@ -62,7 +62,7 @@ export async function benchIngest(
       bpf_sha256: object.sha256,
       ring_bytes: 0n,
     },
-    packs: packs.map(({ pack }) => packRow(pack)),
+    packs: packs.map(({ pack }) => packRow(pack, null)),
     minFreeBytes: 64 << 20,
   });
   const decodings = OPS.map((op, id) => {
