@@ -4,17 +4,20 @@
  */
 import { arch, version as nodeVersion, platform } from 'node:process';
 import { ingeroVersion } from '../../src/paths.js';
+import { start } from '../../src/start.js';
 
 restoreNodeEnvironment();
 
-const [only, ...rest] = process.argv.slice(2);
-if (only === '--version' && rest.length === 0) {
-  // As oclif prints it.
-  console.log(`ingero/${ingeroVersion()} ${platform}-${arch} node-${nodeVersion}`);
-} else {
-  const { runCli } = await import('./cli.js');
-  await runCli();
-}
+const args = process.argv.slice(2);
+await start(args, [process.execPath, process.argv[1] as string], async () => {
+  if (args.length === 1 && args[0] === '--version') {
+    // As oclif prints it.
+    console.log(`ingero/${ingeroVersion()} ${platform}-${arch} node-${nodeVersion}`);
+  } else {
+    const { runCli } = await import('./cli.js');
+    await runCli();
+  }
+});
 
 /**
  * The launcher hides NODE_OPTIONS and NODE_PATH from ingero's own Node.js, which has started by now; a program

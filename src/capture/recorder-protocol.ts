@@ -22,6 +22,8 @@ export interface RecorderStart {
   packs: readonly Row[];
   /** Free bytes below which recording stops. */
   minFreeBytes: number;
+  /** What happened before there was a recorder: probes are attached first. */
+  known: readonly ToRecorder[];
 }
 
 export type ToRecorder =
@@ -29,7 +31,7 @@ export type ToRecorder =
   | { type: 'decodings'; decodings: readonly ProbeDecoding[] }
   /** What became of attaching: rows of `libraries` and `probes`. */
   | { type: 'probes'; libraries: readonly Row[]; probes: readonly Row[] }
-  /** A process described while it certainly lives. */
+  /** What is known of a process should it end before it is looked at. */
   | { type: 'process'; info: ProcessInfo }
   | { type: 'capture'; row: Row }
   | { type: 'anchor'; row: Row }

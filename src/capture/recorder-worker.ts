@@ -100,6 +100,7 @@ class Recorder {
         ),
       );
     }
+    for (const message of this.#start.known) this.handle(message);
     this.#live = await LiveServer.listen(this.#holdable, path);
     this.#schedule(0);
   }
@@ -228,7 +229,8 @@ class Recorder {
     });
     if (this.#knownPids.has(pid)) return;
     this.#knownPids.add(pid);
-    const info = this.#described.get(pid) ?? readProcess(pid);
+    const seenNow = readProcess(pid);
+    const info = seenNow.commandLine === null ? (this.#described.get(pid) ?? seenNow) : seenNow;
     // Of a process that has ended only the name its thread had is known.
     this.#newProcesses.push({
       ...processRow(info, firstSeen),

@@ -31,7 +31,7 @@ export default class Check extends BaseCommand {
     const { flags } = await this.parse(Check);
     const packs = loadBuiltinPacks().map((pack) => surveyPack(compilePack(pack, HOST_ARCH)));
     const report = checkHost({
-      facts: await readHostFacts(),
+      facts: readHostFacts(),
       trial: tryBpf(),
       packs,
       gpu: readGpuInventory(),

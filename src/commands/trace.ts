@@ -5,11 +5,14 @@ import { packDirFlag } from '../packs/flags.js';
 import { PackRegistry } from '../packs/registry.js';
 import { packSigners } from '../packs/signer.js';
 import { parseDuration } from '../trace/duration.js';
+import { type Launcher, takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { TraceSession } from '../trace/session.js';
 import { describeOutcome, exitCodeOf, summarize, type TraceSummary } from '../trace/summary.js';
 import type { Target } from '../trace/target.js';
+import { describePrivileges } from '../trust/privileges.js';
 import { readTrustStore } from '../trust/trust-store.js';
+import { targetUser } from '../trust/user.js';
 
 const MIB = 2 ** 20;
 const LIVE_INTERVAL_MS = 1000;
@@ -73,12 +76,23 @@ export default class Trace extends BaseCommand {
     stacks: Flags.boolean({
       description: 'Record how the program came to every call (tables stacks and frames); dearer calls.',
     }),
+    user: Flags.string({
+      description:
+        'User the trace becomes and its command runs as. [default: the one who called sudo, else the one it starts as]',
+    }),
+    'keep-privileges': Flags.option({
+      description:
+        'What is kept once the probes are attached. find: what takes it to look for later libraries in processes of other users; auto: that, where it is needed; none: nothing.',
+      options: ['auto', 'find', 'none'] as const,
+      default: 'auto',
+    })(),
   };
 
   async run(): Promise<TraceSummary> {
     const { argv, flags } = await this.parse(Trace);
     const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
-    const target = targetOf(flags, argv as string[]);
+    const launcher = takeLauncher();
+    const target = targetOf(flags, argv as string[], launcher);
     const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
     const packs = PackRegistry.open(flags['pack-dir']).select(flags.pack);
     const session = new TraceSession(
@@ -93,15 +107,18 @@ export default class Trace extends BaseCommand {
         attachMethod: flags['attach-method'],
         scanStripped: flags['scan-stripped'],
         stacks: flags.stacks,
+        launcher,
+        user: targetUser(flags.user),
+        keepPrivileges: flags['keep-privileges'],
         commandLine: ['ingero', 'trace', ...this.argv],
       },
       {
-        started: ({ libraries, probes, searched }) => {
+        started: ({ libraries, probes, searched, privileges }) => {
           if (libraries === 0) {
             this.logToStderr(`No library found yet; watching for one. Looked at: ${searched.join('; ')}.`);
           } else if (display !== null) {
             this.logToStderr(
-              `${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; Ctrl-C ends the trace.`,
+              `${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; ${describePrivileges(privileges)}; Ctrl-C ends the trace.`,
             );
           }
           if (display !== null) live = setInterval(() => session.requestTotals(), LIVE_INTERVAL_MS);
@@ -126,8 +143,16 @@ export default class Trace extends BaseCommand {
 function targetOf(
   flags: { pid: number[] | undefined; comm: string | undefined },
   argv: readonly string[],
+  launcher: Launcher | null,
 ): Target {
   if (argv.length > 0) {
+    if (launcher === null) {
+      throw new IngeroError(`The command to trace stands after --, and ${argv[0]} does not.`, {
+        code: 'command-without-dashes',
+        exitCode: EXIT.usage,
+        expected: `ingero trace [OPTIONS] -- ${argv.join(' ')}`,
+      });
+    }
     if (flags.pid !== undefined || flags.comm !== undefined) {
       throw new IngeroError('A command cannot be combined with --pid or --comm.', {
         code: 'two-targets',

@@ -1,6 +1,6 @@
-import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { arch, platform, release } from 'node:os';
+import { opensInternetSockets } from '../trust/seal.js';
 import { readProcLink, readProcText } from './procfs.js';
 
 /** What decides whether this host can trace, as read from /proc and /sys. null: the file is not there. */
@@ -33,7 +33,7 @@ export interface HostFacts {
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]';
 
 /** Reads the facts. Changes nothing, runs nothing, needs no privilege. */
-export async function readHostFacts(): Promise<HostFacts> {
+export function readHostFacts(): HostFacts {
   const pidNamespace = readProcLink('/proc/self/ns/pid');
   return {
     platform: platform(),
@@ -49,7 +49,7 @@ export async function readHostFacts(): Promise<HostFacts> {
     unprivilegedBpfDisabled: integer('/proc/sys/kernel/unprivileged_bpf_disabled'),
     cgroup: parseCgroupVersion(readProcText('/proc/self/mounts')),
     hostPids: pidNamespace === null ? null : pidNamespace === INITIAL_PID_NAMESPACE,
-    network: await tryNetwork(),
+    network: opensInternetSockets() ? 'allowed' : 'refused',
   };
 }
 
@@ -76,19 +76,4 @@ export function parseCgroupVersion(mounts: string | null): HostFacts['cgroup'] {
 function integer(path: string): number | null {
   const text = readProcText(path);
   return text !== null && /^-?\d+$/.test(text) ? Number(text) : null;
-}
-
-/** Binding a UDP socket to the loopback address makes the socket call and nothing else. */
-function tryNetwork(): Promise<HostFacts['network']> {
-  return new Promise((resolve) => {
-    const socket = createSocket('udp4');
-    socket.once('error', () => {
-      socket.close();
-      resolve('refused');
-    });
-    socket.bind(0, '127.0.0.1', () => {
-      socket.close();
-      resolve('allowed');
-    });
-  });
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, readFileSync } from 'node:fs';
 import { cpus, hostname, release } from 'node:os';
@@ -6,8 +6,15 @@ import { basename } from 'node:path';
 import type { Row } from '../capture/capture-file.js';
 import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
-import type { EndReason, FromRecorder, OpSummary, RecorderResult } from '../capture/recorder-protocol.js';
+import type {
+  EndReason,
+  FromRecorder,
+  OpSummary,
+  RecorderResult,
+  ToRecorder,
+} from '../capture/recorder-protocol.js';
 import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
+import { parseCapabilities } from '../discovery/host.js';
 import {
   findLibraries,
   findProgram,
@@ -19,6 +26,8 @@ import {
   rescanProcesses,
   toEnvironment,
 } from '../discovery/index.js';
+import type { ProcessInfo } from '../discovery/processes.js';
+import { readProcText } from '../discovery/procfs.js';
 import { sonameMatcher } from '../discovery/soname-glob.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
@@ -27,6 +36,9 @@ import { BpfObject } from '../loader/object.js';
 import { type CompiledPack, compilePack, type Pack, withStacks } from '../packs/index.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
+import { dropPrivileges, type Keep, type PrivilegePlan, planPrivileges } from '../trust/privileges.js';
+import { asUser, type User } from '../trust/user.js';
+import type { Launcher } from './launcher.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
 import { checkOutput, removeCapture } from './output.js';
 import { packRow, planEventTables, requiredMissing } from './plan.js';
@@ -58,6 +70,11 @@ export interface TraceOptions {
   scanStripped: boolean;
   /** Record the stack of every call. */
   stacks: boolean;
+  /** What becomes the command of a command target. */
+  launcher: Launcher | null;
+  /** Whom the trace and its command run as once the probes are attached; null: as it was started. */
+  user: User | null;
+  keepPrivileges: Keep;
   /** For the `command_line` column. */
   commandLine: readonly string[];
 }
@@ -90,6 +107,7 @@ export interface TraceObserver {
     probes: number;
     attachMethod: string;
     searched: readonly string[];
+    privileges: PrivilegePlan;
   }): void;
   /** Answers `TraceSession.requestTotals`. */
   totals(totals: LiveTotals): void;
@@ -123,7 +141,8 @@ export class TraceSession {
   #object!: BpfObject;
   #links!: ProbeLinks;
   readonly #tracer = new LibraryTracer();
-  #recorder!: Recorder;
+  #recorder: Recorder | undefined;
+  readonly #unsent: ToRecorder[] = [];
   #command: ChildProcess | null = null;
   #pids: readonly number[] | undefined;
   #commandStatus: number | null = null;
@@ -149,24 +168,31 @@ export class TraceSession {
     const ended = new Promise<End>((resolve) => {
       this.#end = resolve;
     });
-    this.#pids = initialPids(this.#options.target);
+    const { target, user, launcher } = this.#options;
+    this.#pids = initialPids(target, launcher);
     this.#refuseMissingCommand();
-    const output = checkOutput(this.#options.out, this.#options.force);
+    const output = asUser(user, () => checkOutput(this.#options.out, this.#options.force));
     const libbpf = loadLibbpf();
     const found = this.#findLibraries().flatMap((file) => this.#plan(file));
     this.#refuseWithoutRequired(found);
     this.#object = BpfObject.load(libbpf, {
-      filter: bpfFilter(this.#options.target),
+      filter: bpfFilter(target),
       ringBytes: this.#options.ringBytes,
       perfLinksOnly: this.#options.attachMethod === 'perf-link',
     });
     this.#links = new ProbeLinks(this.#object);
     for (const pid of this.#pids ?? []) this.#object.allowProcess(pid);
-    this.#object.attachTracepoints();
 
     const userMask = process.umask(0o077);
     const stopSignals = this.#endOnSignals();
     try {
+      // What takes privileges comes first: the capture is written, and the command started, without them.
+      this.#object.attachTracepoints();
+      this.#describeTargets();
+      for (const planned of found) this.#attach(planned);
+      this.#sendIgnored(this.#ignored);
+      const privileges = this.#privileges();
+      dropPrivileges(privileges);
       removeCapture(output.path);
       const anchor = readClockAnchor();
       this.#recorder = await Recorder.start({
@@ -178,11 +204,12 @@ export class TraceSession {
         capture: this.#captureRow(),
         packs: this.#options.packs.map((pack) => packRow(pack, this.#options.signers.get(pack.name) ?? null)),
         minFreeBytes: output.minFreeBytes,
+        known: this.#unsent.splice(0),
       });
       chmodSync(output.path, 0o600);
       this.#recorder.onMessage((message) => this.#heed(message));
       this.#sendAnchor(anchor);
-      this.#guard(() => this.#begin(found, userMask));
+      await this.#guard(() => this.#begin(userMask, privileges));
       const end = await ended;
       return await this.#finish(output.path, end);
     } finally {
@@ -195,26 +222,42 @@ export class TraceSession {
     }
   }
 
-  /** Attaches, starts the command and everything that watches over the trace. */
-  #begin(found: readonly PlannedFile[], userMask: number): void {
-    this.#describeTargets();
-    for (const planned of found) this.#attach(planned);
-    this.#sendIgnored(this.#ignored);
-    this.#recorder.send({ type: 'capture', row: { started_at: wallClockNs() } });
+  /** Starts the command and everything that watches over the trace. */
+  async #begin(userMask: number, privileges: PrivilegePlan): Promise<void> {
     this.#observer.started({
       libraries: this.#tracer.tracedLibraries,
       probes: this.#tracer.attachedProbes.length,
       attachMethod: this.#attachMethod(),
       searched: this.#searched,
+      privileges,
     });
-    this.#startCommand(userMask);
+    await this.#startCommand(userMask);
     this.#startTimers();
   }
 
+  #privileges(): PrivilegePlan {
+    const { target, user, keepPrivileges } = this.#options;
+    return planPrivileges({
+      keep: keepPrivileges,
+      user,
+      uid: process.getuid?.() ?? 0,
+      othersToo: target.kind === 'all' || target.kind === 'comm' || this.#targetsOthers(),
+      attachMethod: this.#attachMethod(),
+      held: parseCapabilities(readProcText('/proc/self/status')) ?? 0n,
+    });
+  }
+
+  /** Whether a process named by pid belongs to another user than the one the trace becomes. */
+  #targetsOthers(): boolean {
+    const { target, user } = this.#options;
+    const uid = user?.uid ?? process.getuid?.();
+    return target.kind === 'pids' && (this.#pids ?? []).some((pid) => readProcess(pid).uid !== uid);
+  }
+
   /** A failure once the capture exists ends the trace, and the capture says why. */
-  #guard(step: () => void): void {
+  async #guard(step: () => void | Promise<void>): Promise<void> {
     try {
-      step();
+      await step();
     } catch (error) {
       this.#end({ reason: 'failed', detail: (error as Error).message });
     }
@@ -222,7 +265,7 @@ export class TraceSession {
 
   /** Asks for totals; the observer gets them. */
   requestTotals(): void {
-    this.#recorder.send({ type: 'summary' });
+    this.#send({ type: 'summary' });
   }
 
   async #finish(path: string, asked: End): Promise<TraceOutcome> {
@@ -233,7 +276,7 @@ export class TraceSession {
     this.#links.close();
     const end = this.#dumpInFlight(asked);
     this.#sendAnchor(readClockAnchor());
-    const result = await this.#recorder.finish({
+    const result = await (this.#recorder as Recorder).finish({
       type: 'finish',
       endReason: end.reason,
       endDetail: end.detail,
@@ -325,8 +368,14 @@ export class TraceSession {
   /** The recorder is told of the probes first, then they are attached: no record comes from an unknown probe. */
   #attach(planned: PlannedFile): void {
     const decodings = this.#tracer.describe(this.#object, planned.plan);
-    this.#recorder.send({ type: 'decodings', decodings });
-    this.#recorder.send({ type: 'probes', ...this.#tracer.attach(this.#links, planned) });
+    this.#send({ type: 'decodings', decodings });
+    this.#send({ type: 'probes', ...this.#tracer.attach(this.#links, planned) });
+  }
+
+  /** Tells the recorder, or keeps for it what happens before there is one. */
+  #send(message: ToRecorder): void {
+    if (this.#recorder === undefined) this.#unsent.push(message);
+    else this.#recorder.send(message);
   }
 
   /** Files that look right and are not used are rows as well, each for the packs it would have served. */
@@ -336,43 +385,41 @@ export class TraceSession {
         .filter((pack) => matchesPack(pack, file))
         .map((pack) => this.#tracer.ignored(pack, file, reason)),
     );
-    if (libraries.length > 0) this.#recorder.send({ type: 'probes', libraries, probes: [] });
+    if (libraries.length > 0) this.#send({ type: 'probes', libraries, probes: [] });
   }
 
   #sendUnfound(): void {
     for (const pack of this.#packs) {
       if (this.#packsFound.has(pack)) continue;
-      this.#recorder.send({ type: 'probes', ...this.#tracer.unfound(pack, 'no library file was found') });
+      this.#send({ type: 'probes', ...this.#tracer.unfound(pack, 'no library file was found') });
     }
   }
 
   /** Processes that are there from the start are known even when they end before the recorder looks at them. */
   #describeTargets(): void {
     if (this.#options.target.kind === 'command') return;
-    for (const pid of this.#pids ?? []) this.#recorder.send({ type: 'process', info: readProcess(pid) });
+    for (const pid of this.#pids ?? []) this.#send({ type: 'process', info: readProcess(pid) });
   }
 
-  #startCommand(userMask: number): void {
-    const { target } = this.#options;
-    if (target.kind !== 'command') return;
-    const [file, ...args] = target.argv as [string, ...string[]];
-    process.umask(userMask);
-    this.#command = spawn(file, args, { stdio: 'inherit' });
-    process.umask(0o077);
-    // spawn() returns after exec; a command too short for the recorder to look at is known all the same.
-    if (this.#command.pid !== undefined) {
-      this.#recorder.send({ type: 'process', info: readProcess(this.#command.pid) });
-    }
-    this.#command.once('error', (error) =>
-      this.#end({ reason: 'failed', detail: `${file}: ${error.message}`, commandRefused: true }),
-    );
-    this.#command.once('exit', (code, signal) => {
+  /** Lets the launcher become the command. */
+  async #startCommand(userMask: number): Promise<void> {
+    const { target, launcher, user } = this.#options;
+    if (target.kind !== 'command' || launcher === null) return;
+    const { child } = launcher;
+    this.#command = child;
+    child.once('exit', (code, signal) => {
       this.#commandStatus = code;
       this.#end({
         reason: 'target-exited',
         detail: signal === null ? `exit status ${code}` : `killed by ${signal}`,
       });
     });
+    // A command too short to be looked at is known all the same.
+    const before = readProcess(launcher.pid as number);
+    this.#send({ type: 'process', info: { ...before, ...describeCommand(target.argv) } });
+    const failure = await launcher.launch({ argv: target.argv, umask: userMask, user });
+    if (failure === null) return;
+    this.#end({ reason: 'failed', detail: `${target.argv[0]}: ${failure}`, commandRefused: true });
   }
 
   #startTimers(): void {
@@ -382,7 +429,7 @@ export class TraceSession {
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
     this.#rescanEvery(target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS);
     if (target.kind === 'command') {
-      const early = setInterval(() => this.#guard(() => this.#rescan()), RESCAN_EARLY_MS);
+      const early = setInterval(() => void this.#guard(() => this.#rescan()), RESCAN_EARLY_MS);
       this.#timers.push(
         early,
         setTimeout(() => clearInterval(early), EARLY_MS),
@@ -405,7 +452,7 @@ export class TraceSession {
   #rescanEvery(ms: number): void {
     const look = (): void => {
       const before = performance.now();
-      this.#guard(() => this.#rescan());
+      void this.#guard(() => this.#rescan());
       schedule(Math.max(ms, (performance.now() - before) / RESCAN_SHARE));
     };
     const schedule = (delay: number): void => {
@@ -422,8 +469,8 @@ export class TraceSession {
       target.kind === 'all'
         ? undefined
         : target.kind === 'comm'
-          ? (initialPids(target) ?? [])
-          : [...(target.kind === 'pids' ? target.pids : []), ...descendants(this.#pids ?? [])];
+          ? (initialPids(target, null) ?? [])
+          : [...(this.#pids ?? []), ...descendants(this.#pids ?? [])];
     if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
     const { files, ignored } = rescanProcesses(
       { ...this.#search, ...(pids === undefined ? {} : { pids }) },
@@ -466,7 +513,7 @@ export class TraceSession {
   }
 
   #sendAnchor(anchor: ReturnType<typeof readClockAnchor>): void {
-    this.#recorder.send({
+    this.#send({
       type: 'anchor',
       row: {
         monotonic_ns: anchor.monotonicNs,
@@ -506,6 +553,17 @@ function matchesPack({ pack }: CompiledPack, file: LibraryFile): boolean {
 
 function isEmbeddable(pack: Pack): boolean {
   return pack.libraries.some((library) => library.static === true);
+}
+
+/** What is known of a command without looking at it. */
+function describeCommand(argv: readonly string[]): Pick<ProcessInfo, 'comm' | 'exe' | 'commandLine'> {
+  const [file] = argv as [string];
+  return {
+    // The kernel keeps 15 bytes (TASK_COMM_LEN).
+    comm: basename(file).slice(0, 15),
+    exe: findProgram(file, process.cwd(), toEnvironment(process.env)),
+    commandLine: [...argv],
+  };
 }
 
 function bootId(): string | null {

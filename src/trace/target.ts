@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { listPids, parentOf, pidsByComm } from '../discovery/index.js';
 import { EXIT, IngeroError } from '../errors.js';
 import type { BpfSettings } from '../loader/layout.js';
+import type { Launcher } from './launcher.js';
 
 /** Whose calls are recorded. */
 export type Target =
@@ -34,10 +35,10 @@ export function describeTarget(target: Target): string {
 }
 
 /**
- * Processes to record from the start; undefined: all. For a command: this process, whose child it will be -
- * the kernel adds it the moment it is forked. Throws `no-such-process` when a pid does not exist.
+ * Processes to record from the start; undefined: all. For a command: the launcher, which becomes it. Throws
+ * `no-such-process` when a pid does not exist.
  */
-export function initialPids(target: Target): readonly number[] | undefined {
+export function initialPids(target: Target, launcher: Launcher | null): readonly number[] | undefined {
   switch (target.kind) {
     case 'all':
       return undefined;
@@ -56,7 +57,7 @@ export function initialPids(target: Target): readonly number[] | undefined {
     case 'comm':
       return pidsByComm(target.comm);
     case 'command':
-      return [process.pid];
+      return launcher?.pid === undefined ? [] : [launcher.pid];
   }
 }
 

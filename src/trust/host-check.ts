@@ -1,6 +1,7 @@
 import type { GpuInventory } from '../discovery/gpu.js';
 import type { HostFacts } from '../discovery/host.js';
 import type { LibraryReport, PackLibraries } from '../discovery/pack-libraries.js';
+import { CAPABILITIES, type Capability, capabilitySet } from './capabilities.js';
 
 /** What came of loading and attaching the BPF object for a moment. */
 export interface BpfTrial {
@@ -42,19 +43,6 @@ export interface HostEvidence {
   packs: readonly PackLibraries[];
   gpu: GpuInventory;
 }
-
-/** Bit numbers of linux/capability.h. */
-const CAPABILITIES = {
-  CAP_DAC_OVERRIDE: 1,
-  CAP_DAC_READ_SEARCH: 2,
-  CAP_SYS_PTRACE: 19,
-  CAP_SYS_ADMIN: 21,
-  CAP_PERFMON: 38,
-  CAP_BPF: 39,
-  CAP_CHECKPOINT_RESTORE: 40,
-} as const;
-
-type Capability = keyof typeof CAPABILITIES;
 
 /** Judges what was found. Pure: the same evidence gives the same report. */
 export function checkHost(evidence: HostEvidence): HostReport {
@@ -153,7 +141,7 @@ function lockdownCheck({ lockdown }: HostFacts, trial: BpfTrial): Check {
 function held(facts: HostFacts, ...names: Capability[]): boolean {
   const { capabilities } = facts;
   if (capabilities === null) return false;
-  return names.some((name) => (capabilities & (1n << BigInt(CAPABILITIES[name]))) !== 0n);
+  return (capabilities & capabilitySet(names)) !== 0n;
 }
 
 function listHeld(facts: HostFacts): string {
@@ -269,8 +257,19 @@ function multiCheck({ uprobeMulti }: BpfTrial): Check {
 }
 
 function networkCheck({ network }: HostFacts): Check {
-  if (network === 'refused') return ok('network', 'refused', 'this process cannot open an internet socket');
-  return warn('network', 'not refused', 'this process could open an internet socket; none is ever opened');
+  if (network === 'refused') {
+    return ok(
+      'network',
+      'refused',
+      'the kernel refuses this process every socket that leaves the host (seccomp)',
+    );
+  }
+  return fail(
+    'network',
+    'not refused',
+    'this process could open an internet socket: it could not be sealed, and no other command runs',
+    'Allow seccomp(2) where a sandbox refuses it, or boot a kernel built with CONFIG_SECCOMP_FILTER=y.',
+  );
 }
 
 function packCheck(pack: PackLibraries): Check {

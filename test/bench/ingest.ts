@@ -64,6 +64,7 @@ export async function benchIngest(
     },
     packs: packs.map(({ pack }) => packRow(pack, null)),
     minFreeBytes: 64 << 20,
+    known: [],
   });
   const decodings = OPS.map((op, id) => {
     const pack = packs.find(({ probes }) => probes.some((probe) => probe.op === op));

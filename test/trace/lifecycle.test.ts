@@ -194,6 +194,7 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
       const process = await waiting('steady', '1000000', '--pause-us', '300');
       const trace = tracer.start(['--pid', String(process.pid)]);
       await trace.attached(workload.cudart);
+      await trace.recording();
       process.go();
       await sleep(ms);
       const killed = readClockAnchor();

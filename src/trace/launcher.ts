@@ -1,0 +1,92 @@
+/**
+ * The command of `trace -- COMMAND` is started by a process that was forked before ingero sealed itself: seals and
+ * dropped privileges are inherited, and the command has to be as if it had been started by hand.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import type { User } from '../trust/user.js';
+
+/** First argument of the launcher process; nobody types it. */
+export const LAUNCHER_ARGUMENT = '--launch-command';
+
+/** What the launcher is told; one JSON text, ended by closing the pipe. */
+export interface LaunchOrder {
+  argv: readonly string[];
+  /** The environment of the caller. */
+  env: Readonly<Record<string, string | undefined>>;
+  umask: number;
+  user: User | null;
+}
+
+/** Descriptors of the launcher: the order comes in by one, the reason of a failure goes out by the other. */
+export const ORDER_FD = 3;
+export const FAILURE_FD = 4;
+
+/** The tracer's handle on the waiting launcher, which becomes the command. */
+export class Launcher {
+  readonly child: ChildProcess;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+
+  private constructor(child: ChildProcess, env: Readonly<Record<string, string | undefined>>) {
+    this.child = child;
+    this.#env = env;
+  }
+
+  /** Starts a launcher. It waits, and ends by itself when this process does. */
+  static start(program: readonly string[]): Launcher {
+    const env = { ...process.env };
+    const [file, ...args] = program as [string, ...string[]];
+    // Node.js options are meant for the command, and not for what starts it.
+    const { NODE_OPTIONS: _options, NODE_PATH: _path, ...own } = env;
+    const child = spawn(file, [...args, LAUNCHER_ARGUMENT], {
+      stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'pipe'],
+      env: own,
+    });
+    const launcher = new Launcher(child, env);
+    launcher.#hold(false);
+    return launcher;
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Lets the launcher become the command. Resolves when it has, with null, or with the reason why it could not. */
+  launch(order: Omit<LaunchOrder, 'env'>): Promise<string | null> {
+    this.#hold(true);
+    const orders = this.child.stdio[ORDER_FD] as Socket;
+    const failures = this.child.stdio[FAILURE_FD] as Socket;
+    // A launcher that was killed takes no order; its exit says so.
+    orders.on('error', () => {});
+    orders.end(JSON.stringify({ ...order, env: this.#env } satisfies LaunchOrder));
+    return new Promise((resolve) => {
+      let reason = '';
+      failures.setEncoding('utf8');
+      failures.on('data', (text: string) => {
+        reason += text;
+      });
+      failures.once('close', () => resolve(reason === '' ? null : reason));
+    });
+  }
+
+  /** Whether this process stays for the launcher's sake. One without an order ends when this process does. */
+  #hold(stay: boolean): void {
+    const method = stay ? 'ref' : 'unref';
+    this.child[method]();
+    for (const fd of [ORDER_FD, FAILURE_FD]) (this.child.stdio[fd] as Socket)[method]();
+  }
+}
+
+let waiting: Launcher | null = null;
+
+/** Keeps the launcher started at the beginning of this process for the `trace` command. */
+export function keepLauncher(launcher: Launcher): void {
+  waiting = launcher;
+}
+
+/** The launcher started at the beginning of this process; null when there was no command to start. */
+export function takeLauncher(): Launcher | null {
+  const launcher = waiting;
+  waiting = null;
+  return launcher;
+}

@@ -1,0 +1,159 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+import { available } from '../packs/support/tools.js';
+import { buildCli, type Cli } from '../support/cli.js';
+
+/** Fixture the commands below read. */
+const CAPTURE = 'test/fixtures/demo-v1.duckdb';
+
+let cli: Cli;
+let dir: string;
+beforeAll(async () => {
+  cli = await buildCli();
+  dir = mkdtempSync(join(tmpdir(), 'ingero-seal-'));
+});
+afterAll(() => {
+  cli?.remove();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** Runs code in a process that began as every ingero process does, and returns what it printed. */
+function sealed(code: string): string {
+  const root = dirname(dirname(cli.bin));
+  const script = join(root, 'bin', 'sealed.mjs');
+  writeFileSync(
+    script,
+    `import { start } from '../dist/start.js';
+     await start(process.argv.slice(2), [], async () => { ${code} });`,
+  );
+  return execFileSync(process.execPath, [script], { encoding: 'utf8' }).trim();
+}
+
+describe('a sealed process is refused', () => {
+  test('a connection from JavaScript, in the main thread and in a worker', () => {
+    const attempt = `net.connect(9, '127.0.0.1').on('error', (e) => console.log(e.code, e.syscall))`;
+    expect(sealed(`const net = await import('node:net'); ${attempt};`)).toBe('EPERM connect');
+    expect(
+      sealed(`const { Worker } = await import('node:worker_threads');
+              new Worker("const net = require('node:net'); ${attempt.replaceAll("'", "\\'").replaceAll('"', '\\"')}", { eval: true });`),
+    ).toBe('EPERM connect');
+  });
+
+  test('a name looked up', () => {
+    const code = `const dns = await import('node:dns'); dns.resolve('example.com', (e) => console.log(e.code));`;
+    expect(sealed(code)).toMatch(/^E(CONNREFUSED|REFUSED|PERM|TIMEOUT|SERVFAIL)/);
+  });
+
+  test.each([
+    ['AF_INET', 2],
+    ['AF_INET6', 10],
+    ['AF_NETLINK', 16],
+    ['AF_PACKET', 17],
+    ['AF_BLUETOOTH', 31],
+    ['AF_ALG', 38],
+    ['AF_VSOCK', 40],
+  ])('a socket of family %s from native code, as a pair as well', (_name, family) => {
+    const code = `const { default: koffi } = await import('koffi');
+      const libc = koffi.load('libc.so.6');
+      const socket = libc.func('int socket(int, int, int)');
+      const pair = libc.func('int socketpair(int, int, int, void *)');
+      console.log(socket(${family}, 1, 0), koffi.errno(), pair(${family}, 1, 0, Buffer.alloc(8)), koffi.errno());`;
+    expect(sealed(code)).toBe('-1 1 -1 1');
+  });
+
+  test('the same calls under the numbers of another architecture, a ring that opens sockets, and a socket of another process', () => {
+    const x64 = process.arch === 'x64';
+    const code = `const { default: koffi } = await import('koffi');
+      const syscall = koffi.load('libc.so.6').func('long syscall(long, long, long, long)');
+      const of = (...args) => [syscall(...args), koffi.errno()].join(' ');
+      console.log([of(${x64 ? 0x40000000 + 41 : 198}, 2, 1, 0), of(425, 8, 0, 0), of(438, 1, 0, 0)].join('; '));`;
+    expect(sealed(code)).toBe('-1 1; -1 38; -1 1');
+  });
+
+  test('any program, found on the host or its own', () => {
+    const code = `const { spawnSync } = await import('node:child_process');
+      console.log(['/bin/true', process.execPath].map((file) => spawnSync(file).error?.code).join(' '));`;
+    expect(sealed(code)).toBe('EPERM EPERM');
+  });
+
+  test('a URL in DuckDB, with every fence of ingero taken down', () => {
+    const code = `const { DuckDBInstance } = await import('@duckdb/node-api');
+      const db = await (await DuckDBInstance.create(':memory:')).connect();
+      for (const sql of ["INSTALL httpfs", "SELECT * FROM 'http://127.0.0.1:9/x.parquet'"])
+        await db.run(sql).then(() => console.log('done'), (e) => console.log(/Failed to download|IO Error|HTTP|Extension|Permission/i.test(e.message)));`;
+    expect(sealed(code)).toBe('true\ntrue');
+  });
+});
+
+test('a sealed process has sockets within the host, and no_new_privs', () => {
+  const code = `const net = await import('node:net'); const fs = await import('node:fs');
+    const server = net.createServer((peer) => { peer.end('unix'); server.close(); }).listen(${JSON.stringify('/tmp')} + '/ingero-seal-' + process.pid, () =>
+      net.connect(server.address()).on('data', (text) => console.log(String(text),
+        /NoNewPrivs:\\t1/.test(fs.readFileSync('/proc/self/status', 'utf8')))));`;
+  expect(sealed(code)).toBe('unix true');
+});
+
+test('where the kernel takes no filter ingero refuses to run, and check says so', () => {
+  const root = dirname(dirname(cli.bin));
+  const broken = join(root, 'bin', 'broken.mjs');
+  const unfit = `import { start } from '../dist/start.js';
+     Object.defineProperty(process, 'arch', { value: 'riscv64' });
+     await start(process.argv.slice(2), [], async () => console.log('ran'));`;
+  writeFileSync(broken, unfit);
+  const refused = spawnSync(process.execPath, [broken, 'queries'], { encoding: 'utf8' });
+  expect(refused).toMatchObject({ status: 3, stdout: '' });
+  expect(refused.stderr).toMatch(
+    /could not be sealed off the network: the architecture riscv64 is not known/,
+  );
+  const json = spawnSync(process.execPath, [broken, 'queries', '--json'], { encoding: 'utf8' });
+  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'no-seal' } });
+  expect(spawnSync(process.execPath, [broken, 'check'], { encoding: 'utf8' }).stdout).toBe('ran\n');
+});
+
+describe.skipIf(!available('strace', '-V'))('under strace', () => {
+  const commands = Object.keys(
+    (JSON.parse(readFileSync(join(PACKAGE_ROOT, 'oclif.manifest.json'), 'utf8')) as { commands: object })
+      .commands,
+  );
+  /** Arguments that make a command do its work; the others print what is wrong with none. */
+  const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+    query: [CAPTURE, 'SELECT count(*) FROM cuda_events'],
+    'run-query': ['cuda-api-sum', CAPTURE],
+    'queries:show': ['cuda-api-sum'],
+    'probes:show': ['nccl'],
+    'probes:validate': ['probes/nccl.yaml'],
+    'probes:compile': ['nccl'],
+    trace: ['--duration', '100ms', '--out', '$DIR/strace.duckdb', '--', '/bin/true'],
+    explain: [CAPTURE],
+    info: [CAPTURE],
+    verify: [CAPTURE],
+    migrate: [CAPTURE, '--dry-run'],
+  };
+
+  test.each(commands)(
+    'ingero %s opens no socket beyond the host and reads nothing that resolves names',
+    (id) => {
+      const args = (ARGUMENTS[id] ?? []).map((word) => word.replace('$DIR', dir));
+      const { stderr } = spawnSync(
+        'strace',
+        ['-f', '-qq', '-e', 'trace=socket,openat,open', process.execPath, cli.bin, ...id.split(':'), ...args],
+        {
+          cwd: PACKAGE_ROOT,
+          encoding: 'utf8',
+          maxBuffer: 1 << 28,
+          env: { ...process.env, INGERO_CONFIG_DIR: dir },
+        },
+      );
+      const calls = stderr.split('\n');
+      expect(calls.length).toBeGreaterThan(20);
+      // The one attempt: `check` tries whether the seal holds.
+      const refused = id === 'check' ? /AF_INET.*= -1 EPERM/ : /^$/;
+      expect(calls.filter((line) => /socket\((?!AF_UNIX)/.test(line) && !refused.test(line))).toEqual([]);
+      expect(calls.filter((line) => /resolv\.conf|\/etc\/hosts|\/etc\/services|nscd/.test(line))).toEqual([]);
+    },
+  );
+});
