@@ -196,9 +196,9 @@ test('a dropped value is NULL, or empty where the schema wants one', async () =>
   expect((await sql(path, 'SELECT hostname, boot_id, command_line, end_detail FROM capture')).rows).toEqual([
     { hostname: null, boot_id: null, command_line: null, end_detail: null },
   ]);
-  expect((await sql((await redacted({ drop: ['packs.path'] })).path, 'SELECT path FROM packs')).rows).toEqual(
-    [{ path: '(redacted)' }],
-  );
+  expect(
+    (await sql((await redacted({ drop: ['libraries.path'] })).path, 'SELECT path FROM libraries')).rows,
+  ).toEqual([{ path: '(redacted)' }]);
   expect((await sql(path, 'SELECT count(ptr) AS n FROM cuda_events')).rows).toEqual([{ n: 0 }]);
 });
 
