@@ -1,4 +1,11 @@
-import { type CaptureSchema, type ColumnSpec, eventColumns, inRow, type ViewSpec } from './schema.js';
+import {
+  type CaptureSchema,
+  type ColumnSpec,
+  eventColumns,
+  eventsView,
+  inRow,
+  type ViewSpec,
+} from './schema.js';
 import { ident, literal } from './sql-text.js';
 
 /** An event table of one run and the names its NAME columns can hold, in ENUM order. */
@@ -97,13 +104,10 @@ function eventsViewDdl(schema: CaptureSchema, events: readonly EventTablePlan[])
           : 'NULL::UBIGINT AS bytes'
       } FROM ${ident(plan.table)}`,
   );
+  const view = eventsView(schema);
   return [
     `CREATE VIEW events AS ${selects.join(' UNION ALL ')}`,
-    comment('VIEW', 'events', 'Every event of every event table, with the columns they share'),
-    comment('COLUMN', 'events.event_table', 'Table the row comes from'),
-    ...schema.event_columns.map((column) =>
-      comment('COLUMN', `events.${ident(column.name)}`, describe(column)),
-    ),
-    comment('COLUMN', 'events.bytes', 'Size the call moves or allocates; NULL where it has none [bytes]'),
+    comment('VIEW', 'events', view.description),
+    ...view.columns.map((column) => comment('COLUMN', `events.${ident(column.name)}`, describe(column))),
   ];
 }

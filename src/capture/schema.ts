@@ -71,6 +71,26 @@ export function eventColumns(schema: CaptureSchema, table: string): ColumnSpec[]
   return [...schema.event_columns.slice(0, lead), ...own.columns, ...schema.event_columns.slice(lead)];
 }
 
+/** The view over every event table, with the columns they share. */
+export function eventsView(schema: CaptureSchema): TableSpec {
+  return {
+    description: 'Every event of every event table, with the columns they share',
+    columns: [
+      { name: 'event_table', type: 'VARCHAR', description: 'Table the row comes from' },
+      ...schema.event_columns.map(
+        (column): ColumnSpec => (column.type === 'NAME' ? { ...column, type: 'VARCHAR' } : column),
+      ),
+      {
+        name: 'bytes',
+        type: 'UBIGINT',
+        nullable: true,
+        unit: 'bytes',
+        description: 'Size the call moves or allocates; NULL where it has none',
+      },
+    ],
+  };
+}
+
 /** Whether a column's value is stored in the row itself rather than with the interned argument set. */
 export function inRow(column: ColumnSpec): boolean {
   return column.storage === 'row';

@@ -1,10 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
-import { SCHEMA_VERSION } from '../capture/version.js';
+import { checkVersion, SCHEMA_VERSION } from '../capture/version.js';
 import { IngeroError } from '../errors.js';
 import { ProgressLine } from '../migrate/progress-line.js';
 import { describeReport } from '../migrate/report.js';
-import { checkTarget, filesNamed, type MigrateReport, migrateFile } from '../migrate/run.js';
+import { filesNamed, type MigrateReport, migrateFile } from '../migrate/run.js';
 
 interface Result {
   files: (MigrateReport | ({ file: string } & ReturnType<IngeroError['toJSON']>))[];
@@ -44,7 +44,7 @@ export default class Migrate extends BaseCommand {
 
   async run(): Promise<Result> {
     const { args, flags } = await this.parse(Migrate);
-    const to = checkTarget(flags.to);
+    const to = checkVersion(flags.to);
     const files = filesNamed(args.file);
     const options = { out: flags.out, inPlace: flags['in-place'], dryRun: flags['dry-run'], to };
     if (files.length > 1) return this.migrateAll(files, options);

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { checkSpace, writeNewFile } from '../capture/new-file.js';
-import { SCHEMA_VERSION } from '../capture/version.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { captureKind, checkCaptureFile, type FileKind } from '../query/capture-file.js';
 import { migrateCapture, type OnProgress, survey, type VerifiedTable } from './migrate.js';
@@ -124,16 +123,5 @@ function refuseInPlace(source: string, foreign: readonly string[]): void {
     code: 'not-in-place',
     exitCode: EXIT.output,
     next: 'Migrate to a new file (without --in-place); the original then stays.',
-  });
-}
-
-/** Checks `--to`. Throws `schema-unknown`. */
-export function checkTarget(to: number): number {
-  if (to >= 1 && to <= SCHEMA_VERSION) return to;
-  throw new IngeroError(`This ingero does not know schema version ${to}.`, {
-    code: 'schema-unknown',
-    exitCode: EXIT.usage,
-    expected: `1 to ${SCHEMA_VERSION}`,
-    next: 'A newer ingero may know it; `ingero schema` lists the versions.',
   });
 }

@@ -8,6 +8,7 @@ import {
 import { EXIT, IngeroError } from '../errors.js';
 import type { Budget } from './budget.js';
 import { damaged } from './capture-file.js';
+import { needsNewerSchema } from './needs-newer.js';
 import type { OpenCapture } from './open.js';
 import { parseFailure, sqlFailure } from './sql-error.js';
 import { prepareReading } from './statement.js';
@@ -100,7 +101,8 @@ export async function execute(
   const step = <T>(work: () => Promise<T>): Promise<T> =>
     budget.run(work).catch((cause: unknown) => {
       const failure = parseFailure(cause);
-      throw DAMAGE.has(failure.type) ? damaged(capture.path, failure.message, cause) : sqlFailure(sql, cause);
+      if (DAMAGE.has(failure.type)) throw damaged(capture.path, failure.message, cause);
+      throw needsNewerSchema(capture, cause) ?? sqlFailure(sql, cause);
     });
   const result = await step(async () => {
     const statement = await prepareReading(capture.connection, sql);

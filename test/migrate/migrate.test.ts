@@ -14,7 +14,7 @@ import { describe, expect, test } from 'vitest';
 import { planDdl } from '../../src/capture/ddl.js';
 import { readCaptureSchema } from '../../src/capture/schema.js';
 import { SCHEMA_VERSION } from '../../src/capture/version.js';
-import { EXIT } from '../../src/errors.js';
+import { EXIT, IngeroError } from '../../src/errors.js';
 import { filesNamed, type MigrateOptions, migrateFile } from '../../src/migrate/run.js';
 import { siteTable } from '../../src/packs/site-tables.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
@@ -106,6 +106,35 @@ describe.each(released)('a released capture of schema %i', (version) => {
         ).toEqual(columns.map((column) => column.name));
       }
     }
+  });
+});
+
+describe('SQL on a capture of an older schema that names what a newer one has', () => {
+  const file = join(FIXTURES, 'demo-v1.duckdb');
+
+  test.each([
+    'SELECT process_id FROM events',
+    'SELECT e.process_id FROM events e',
+    'SELECT * EXCLUDE (process_id) FROM events',
+    'FROM events JOIN processes USING (process_id)',
+    'FROM stacks',
+    'SELECT count(*) FROM main.stacks',
+  ])('%s', async (text) => {
+    const error = await failure(sql(file, text));
+    expect(error).toMatchObject({ code: 'schema-too-old', exitCode: EXIT.badCapture });
+    expect(error.message).toMatch(/has schema version 1; \w+ is there since version 2/);
+    expect(error.next).toContain('ingero migrate');
+  });
+
+  test("a name no version has is the SQL's mistake", async () => {
+    expect(await failure(sql(file, 'SELECT nothing FROM events'))).toMatchObject({ code: 'sql-error' });
+  });
+
+  test.each([...readLibrary().keys()])('%s answers, or says which schema it needs', async (query) => {
+    const result = await named(file, query).catch((error: unknown) => error);
+    if (!(result instanceof IngeroError)) return;
+    expect(result.code).toBe('query-does-not-apply');
+    expect(result.message).toMatch(/has schema version 1 and the query needs \d|has no table/);
   });
 });
 
