@@ -66,6 +66,8 @@ export type PacksRow = {
   overlays: readonly string[];
   /** SHA-256 of each of these files, hex */
   overlay_sha256: readonly string[];
+  /** Who signed the pack, as the trust store of the recording host names them; NULL when nobody did, or the signature was not good */
+  signer?: string | null;
 };
 
 /** Every library file that was found for a pack, and what was done with it. */
@@ -168,6 +170,8 @@ export type ProcessesRow = {
   run_id?: number;
   /** Identity of one process in this capture: a process that got the pid of one that ended has another (in files recorded with schema version 1: the pid) */
   process_id: number;
+  /** In a merged file: process_id of the first row about the same process, which several runs may have recorded; NULL in a file of one run */
+  incarnation_id?: number | null;
   /** Process id in the host's pid namespace */
   pid: number;
   /** First call recorded from it [UTC] */
@@ -526,6 +530,40 @@ export type GovernorStepsRow = {
   reason: string;
 };
 
+/** How the times of each run of a merged file were put on one time line. A file of one run has no rows. */
+export type ClockAlignmentRow = {
+  /** Run the row is about */
+  run_id?: number;
+  /** Run whose clock offset was used */
+  reference_run_id: number;
+  /** same-boot: both runs read one monotonic clock; wall-clock: the typical offset of the run's own anchors; none: the run has no anchors */
+  method: 'same-boot' | 'wall-clock' | 'none';
+  /** Added to every time of the run [ns] */
+  correction_ns: bigint;
+  /** Largest error of the times that the anchors show, after correction; between hosts the error of their wall clocks comes on top, which no anchor shows [ns] */
+  error_ns?: bigint | null;
+};
+
+/** Columns whose values were taken out of this file or replaced after it was recorded. */
+export type RedactionsRow = {
+  /** Table */
+  table_name: string;
+  /** Column */
+  column_name: string;
+  /** Class of data it belongs to: command-lines, paths, names, addresses or environment */
+  class: string;
+  /** drop: values are gone; hash: equal values got equal keyed hashes */
+  method: 'drop' | 'hash';
+  /** Values that were changed [values] */
+  changed: bigint;
+  /** First 16 digits of a keyed hash that only says which key was used; NULL for drop */
+  key_id?: string | null;
+  /** When [UTC] */
+  applied_at: bigint;
+  /** ingero that did it */
+  ingero_version: string;
+};
+
 /** Schema versions this file has had. */
 export type SchemaMigrationsRow = {
   /** Schema version */
@@ -560,5 +598,7 @@ export interface TableRows {
   imported_annotations: ImportedAnnotationsRow;
   self_observations: SelfObservationsRow;
   governor_steps: GovernorStepsRow;
+  clock_alignment: ClockAlignmentRow;
+  redactions: RedactionsRow;
   schema_migrations: SchemaMigrationsRow;
 }
