@@ -59,7 +59,7 @@ SELECT
   lost_not_written::BIGINT AS lost_not_written,
   read_faults::BIGINT AS read_faults,
   CASE
-    WHEN hits IS NULL AND (SELECT end_reason FROM capture) = 'cut-off'
+    WHEN hits IS NULL AND (SELECT bool_or(end_reason = 'cut-off') FROM capture)
       THEN 'unknown: the recorder was cut off before it could count'
     WHEN hits IS NULL THEN 'nothing was attached'
     WHEN NOT balanced THEN 'does not add up'

@@ -12,6 +12,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
+import { exitNow } from '../query/limits.js';
+import { PrivateDirectory } from '../query/private-directory.js';
 import { createOutput, outputFailure } from '../query/sink.js';
 
 /** Signals after which a half-written file must not stay. */
@@ -44,7 +46,9 @@ export async function writeNewFile<T>(
   };
   const stop = (): void => {
     clean();
-    process.exit(EXIT.interrupted);
+    PrivateDirectory.removeAll();
+    // DuckDB may be in the middle of a statement, which process.exit would wait for.
+    exitNow(EXIT.interrupted);
   };
   for (const signal of SIGNALS) process.once(signal, stop);
   const umask = process.umask(0o077);

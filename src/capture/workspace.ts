@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
 import { checkCaptureFile, damaged, notACapture, openFailure, schemaTooNew } from '../query/capture-file.js';
+import { PrivateDirectory } from '../query/private-directory.js';
 import { isDiskFull } from './capture-file.js';
 import { STORE } from './ddl.js';
 import { ident, literal } from './sql-text.js';
@@ -59,7 +59,7 @@ export class Workspace {
     readonly connection: DuckDBConnection,
     readonly inputs: readonly AttachedCapture[],
     private readonly instance: DuckDBInstance,
-    private readonly scratch: string,
+    private readonly scratch: PrivateDirectory,
   ) {}
 
   /**
@@ -74,7 +74,7 @@ export class Workspace {
       instance = await DuckDBInstance.create(':memory:', {
         threads: THREADS,
         memory_limit: options.memoryLimit ?? MEMORY_LIMIT,
-        temp_directory: join(scratch, 'spill'),
+        temp_directory: join(scratch.path, 'spill'),
         secret_directory: '',
         extension_directory: '',
         allow_persistent_secrets: 'false',
@@ -94,12 +94,11 @@ export class Workspace {
         await connection.run(`SET allowed_directories = [${literal(options.writeDir)}]`);
       }
       await connection.run('SET enable_external_access = false');
-      await connection.run('SET lock_configuration = true');
       return new Workspace(connection, inputs, instance, scratch);
     } catch (error) {
       connection?.closeSync();
       instance?.closeSync();
-      rmSync(scratch, { recursive: true, force: true });
+      scratch.remove();
       throw error;
     }
   }
@@ -123,13 +122,13 @@ export class Workspace {
   close(): void {
     this.connection.closeSync();
     this.instance.closeSync();
-    rmSync(this.scratch, { recursive: true, force: true });
+    this.scratch.remove();
   }
 }
 
-function makeScratch(folder: string): string {
+function makeScratch(folder: string): PrivateDirectory {
   try {
-    return mkdtempSync(join(folder, '.ingero-work-'));
+    return new PrivateDirectory(join(folder, '.ingero-work-'));
   } catch (cause) {
     throw new IngeroError(`${folder} cannot be written to: ${(cause as Error).message}`, {
       code: 'output-unwritable',

@@ -2,14 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A directory in the user's temporary directory that only this user can enter (0700), for one command. */
+/** A directory that only this user can enter (0700), for one command; in the user's temporary directory unless told. */
 export class PrivateDirectory {
   static readonly #existing = new Set<string>();
   readonly path: string;
 
   /** Throws Node's error when it cannot be created. */
-  constructor() {
-    this.path = mkdtempSync(join(tmpdir(), 'ingero-'));
+  constructor(prefix: string = join(tmpdir(), 'ingero-')) {
+    this.path = mkdtempSync(prefix);
     PrivateDirectory.#existing.add(this.path);
   }
 

@@ -80,7 +80,8 @@ export function checkCommandLine({ text, inline }: Mention): string[] {
     }
   }
   const defined = Object.values(command.args);
-  if (args > defined.length) problems.push(`${command.id} takes ${defined.length} arguments`);
+  if (command.strict !== false && args > defined.length)
+    problems.push(`${command.id} takes ${defined.length} arguments`);
   if (!inline && args < defined.filter((arg) => arg.required).length) problems.push('an argument is missing');
   return problems;
 }
