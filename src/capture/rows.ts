@@ -538,7 +538,7 @@ export type ClockAlignmentRow = {
   reference_run_id: number;
   /** same-boot: both runs read one monotonic clock; wall-clock: the typical offset of the run's own anchors; none: the run has no anchors */
   method: 'same-boot' | 'wall-clock' | 'none';
-  /** Added to every time of the run [ns] */
+  /** Added to start_time of its events and to first_seen of its processes and threads [ns] */
   correction_ns: bigint;
   /** Largest error of the times that the anchors show, after correction; between hosts the error of their wall clocks comes on top, which no anchor shows [ns] */
   error_ns?: bigint | null;
