@@ -17,6 +17,7 @@ import type {
   Pack,
   PackProblem,
   PackSource,
+  PackTest,
   ProbeSpec,
   SiteColumn,
   SizeTable,
@@ -123,6 +124,7 @@ interface PackYaml {
   result?: string;
   ok?: number[];
   probes: ProbeSpec[];
+  tests?: PackTest[];
 }
 
 function toPack(yaml: PackYaml, source: PackSource): Pack {
@@ -141,6 +143,7 @@ function toPack(yaml: PackYaml, source: PackSource): Pack {
     ...(yaml.result === undefined ? {} : { result: yaml.result }),
     ...(yaml.ok === undefined ? {} : { ok: yaml.ok }),
     probes: yaml.probes,
+    tests: yaml.tests ?? [],
     source,
   };
 }
@@ -197,6 +200,10 @@ function checkMeaning(
     enums: new Map(enums.map(([name, names]) => [name, isRecord(names) ? (names as EnumTable) : {}])),
     sizes: new Set(isRecord(value.sizes) ? Object.keys(value.sizes) : []),
     probes,
+    tests: Array.isArray(value.tests)
+      ? value.tests.flatMap((test: PackTest, index) => (sound('tests', index) ? { index, test } : []))
+      : [],
+    types,
     schema,
   };
   return [...issues, ...RULES.flatMap((rule) => rule(facts))];

@@ -132,6 +132,29 @@ export interface Condition {
   values: readonly (number | string)[];
 }
 
+/** A number, or `0x...` or decimal digits for one of 64 bits, or a text. */
+export type TestValue = number | string;
+
+/** A call the pack's author makes up, and the row it has to become. */
+export interface PackTest {
+  /** For people; default: the operation. */
+  name?: string;
+  /** Operation that is called. */
+  call: string;
+  /** What is passed, by path; everything else is 0. */
+  with?: Readonly<Record<string, TestValue>>;
+  /** What the function writes before it returns, by path. */
+  sets?: Readonly<Record<string, TestValue>>;
+  /** Default 0. */
+  returns?: TestValue;
+  /** Version of the library it is called in, for conditions on it. Default 999. */
+  version?: string;
+  /** Columns of the row; others do not count. Exactly one of `row` and `recorded` is given. */
+  row?: Readonly<Record<string, TestValue | null>>;
+  /** `false`: the call must not be recorded. */
+  recorded?: false;
+}
+
 /** A column of a table a pack defines for itself. */
 export interface SiteColumn {
   name: string;
@@ -163,6 +186,7 @@ export interface Pack {
   /** Return codes that are no errors. Default: 0. */
   ok?: readonly number[];
   probes: readonly ProbeSpec[];
+  tests: readonly PackTest[];
   source: PackSource;
 }
 

@@ -1,9 +1,11 @@
 /** What must hold for a pack beyond its shape. Each rule is one function and names the rule it checks. */
 import type { CaptureSchema, ColumnSpec } from '../capture/schema.js';
 import { type PackIssue, withSuggestion } from './issue.js';
-import type { CompiledProbe, EnumTable, Field, ProbeSpec, SiteColumn, WhenSpec } from './model.js';
+import type { CompiledProbe, EnumTable, Field, PackTest, ProbeSpec, SiteColumn, WhenSpec } from './model.js';
+import type { TypeTable } from './prototype.js';
 import { siteTable } from './site-tables.js';
 import { didYouMean } from './suggest.js';
+import { checkTestPaths } from './test-paths.js';
 import { checkWhen } from './when.js';
 
 /** A probe whose shape is right, with what compiling it for each architecture gave. */
@@ -27,6 +29,8 @@ export interface PackFacts {
   /** Names of the size tables. */
   sizes: ReadonlySet<string>;
   probes: readonly ProbeFacts[];
+  tests: readonly { index: number; test: PackTest }[];
+  types: TypeTable;
   schema: CaptureSchema;
 }
 
@@ -42,6 +46,7 @@ export const RULES: readonly Rule[] = [
   uniqueSymbols,
   noReturnProbeOnCpp,
   soundWhen,
+  soundTests,
   uniqueColumns,
   knownColumns,
   knownEnums,
@@ -181,6 +186,43 @@ function soundWhen({ when, probes }: PackFacts): PackIssue[] {
     ...checkWhen(when, ['when']),
     ...probes.flatMap(({ index, spec }) => checkWhen(spec.when ?? [], ['probes', index, 'when'])),
   ];
+}
+
+/** Tests call what there is, and expect columns that exist. */
+function soundTests(pack: PackFacts): PackIssue[] {
+  const columns = [...pack.schema.event_columns, ...(columnsOf(pack) ?? [])].map(({ name }) => name);
+  const ops = new Map(pack.probes.flatMap((probe) => [[opOf(probe), probe.spec]] as const));
+  return pack.tests.flatMap(({ index, test }): PackIssue[] => {
+    const at = ['tests', index];
+    const probe = ops.get(test.call);
+    if (probe === undefined) {
+      const issue = { rule: 'unknown-op', message: `no probe is named ${test.call}`, at: [...at, 'call'] };
+      return [
+        withSuggestion(
+          issue,
+          didYouMean(
+            test.call,
+            [...ops.keys()].flatMap((op) => op ?? []),
+          ),
+        ),
+      ];
+    }
+    const unknown = Object.keys(test.row ?? {}).filter((name) => !columns.includes(name));
+    return [
+      ...checkTestPaths(test, probe, pack.types).map((issue) => ({ ...issue, at: [...at, ...issue.at] })),
+      ...(columnsOf(pack) === undefined ? [] : unknown).map((name) =>
+        withSuggestion(
+          {
+            rule: 'unknown-column',
+            message: `table ${pack.table} has no column ${name}`,
+            at: [...at, 'row', name],
+            key: true,
+          },
+          didYouMean(name, columns),
+        ),
+      ),
+    ];
+  });
 }
 
 /** Every capture with its place. */

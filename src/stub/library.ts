@@ -13,7 +13,7 @@ import { CText } from './c-text.js';
 import { chooseValues, holds, type Leaf, violation } from './values.js';
 
 /** Elements behind every pointer that is followed. */
-const ELEMENTS = 16;
+export const ELEMENTS = 16;
 
 export interface Stub {
   library: string;
@@ -31,8 +31,8 @@ export interface StubCall {
   row(told: ReadonlyMap<string, string>): Record<string, string>;
 }
 
-/** One function of the library. */
-interface Target {
+/** One function of a library. */
+export interface Target {
   symbol: string;
   spec: ProbeSpec;
   compiled: CompiledProbe;
@@ -115,7 +115,8 @@ export function readTold(output: string): Map<string, string>[] {
   return calls;
 }
 
-function targetsOf(pack: Pack): Target[] {
+/** Every symbol of a pack, with the declaration behind it. */
+export function targetsOf(pack: Pack): Target[] {
   const { types } = parseTypes(pack.types);
   return compilePack(pack, process.arch as Arch).probes.flatMap((compiled, index) => {
     const spec = pack.probes[index] as ProbeSpec;
@@ -137,9 +138,10 @@ function resultFor({ prototype, spec, compiled }: Target, errors: readonly numbe
 }
 
 /** Parameters need names in C. */
-const nameOf = ({ name }: Param, index: number): string => name ?? `unnamed_${index}`;
+export const nameOf = ({ name }: Param, index: number): string => name ?? `unnamed_${index}`;
 
-function signature(text: CText, { symbol, prototype }: Target): string {
+/** The declaration of a function, in types an ABI sees. */
+export function signature(text: CText, { symbol, prototype }: Target): string {
   const params = prototype.params.map((param, index) => text.declare(param.type, nameOf(param, index)));
   return text.declare(prototype.returns, `${symbol}(${params.join(', ') || 'void'})`);
 }

@@ -9,6 +9,7 @@ import { type CaptureSchema, eventColumns } from '../capture/schema.js';
 import type { LibraryFile, ProbeSite } from '../discovery/model.js';
 import type { ProbeLocations } from '../discovery/probe-sites.js';
 import type { CompiledPack, CompiledProbe, Pack, WhenSpec } from '../packs/model.js';
+import { disabledReason } from '../packs/when.js';
 
 /** One function to probe in one library file. */
 export interface PlannedProbe {
@@ -93,7 +94,7 @@ export function planFile(
 
 /** Why a function is not to be probed anywhere; null when it is. */
 function notEnabled({ disabled }: CompiledProbe): string | null {
-  return disabled === undefined ? null : `enabled: false in ${disabled}`;
+  return disabled === undefined ? null : disabledReason(disabled);
 }
 
 /** Required functions that no library has, and that the pack leaves out in none: a trace refuses to start. */

@@ -343,6 +343,7 @@ describe('compilePack', () => {
       { prototype: 'int\n  f(int a)' },
       { prototype: 'void g(void)', op: 'h', symbols: ['g', 'g_v2'], mode: 'entry', required: true },
     ],
+    tests: [],
     source: { path: 'p.yaml', text: '', sha256: '', fileSha256: '', overlays: [], disabled: {} },
   };
 
