@@ -27,6 +27,8 @@ export const EXIT = {
   altered: 12,
   /** `verify`: the signer's key has expired. */
   expired: 13,
+  /** The policy of this host does not allow it. */
+  policy: 14,
   /** A query was interrupted or ran out of its time. */
   interrupted: 130,
 } as const;

@@ -7,7 +7,14 @@ import type { ProbeDecoding } from './event-decoder.js';
 import type { CaptureSchema } from './schema.js';
 
 /** How a capture ended; the `end_reason` names of the schema, `cut-off` aside. */
-export type EndReason = 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed';
+export type EndReason =
+  | 'duration'
+  | 'interrupted'
+  | 'terminated'
+  | 'target-exited'
+  | 'max-size'
+  | 'disk-full'
+  | 'failed';
 
 /** What the recorder starts from (worker data). */
 export interface RecorderStart {
@@ -22,6 +29,10 @@ export interface RecorderStart {
   packs: readonly Row[];
   /** Free bytes below which recording stops. */
   minFreeBytes: number;
+  /** Size of the capture at which recording stops; null: none. */
+  maxBytes: number | null;
+  /** Whether the arguments of processes are left out. */
+  dropCommandLines: boolean;
   /** What happened before there was a recorder: probes are attached first. */
   known: readonly ToRecorder[];
 }

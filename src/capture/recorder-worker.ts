@@ -64,6 +64,7 @@ class Recorder {
   /** The one catalog write in progress; SQL statements on a connection run one after the other. */
   #pending: Promise<void> = Promise.resolve();
   #failed: { reason: EndReason; detail: string } | null = null;
+  #isAtLimit = false;
   /** Whether DuckDB failed, and not just the space ran short. */
   #isBroken = false;
 
@@ -234,6 +235,7 @@ class Recorder {
     // Of a process that has ended only the name its thread had is known.
     this.#newProcesses.push({
       ...processRow(info, firstSeen),
+      ...(this.#start.dropCommandLines ? { command_line: null } : {}),
       process_id: this.#processIds.idOf(pid),
       comm: info.comm ?? threadName,
     });
@@ -244,6 +246,17 @@ class Recorder {
     if (now - this.#lastFlush < FLUSH_INTERVAL_MS) return;
     this.#lastFlush = now;
     if (this.#dirty) this.#flush();
+    this.#checkSize();
+  }
+
+  /** At its limit the file is not failing: the tracer detaches, and what is in the rings by then is still written. */
+  #checkSize(): void {
+    const { path, maxBytes } = this.#start;
+    if (maxBytes === null || this.#isAtLimit) return;
+    const bytes = sizeOf(path) + sizeOf(`${path}.wal`);
+    if (bytes < maxBytes) return;
+    this.#isAtLimit = true;
+    send({ type: 'stopped', reason: 'max-size', detail: `${bytes} bytes` });
   }
 
   /** Half of the space to be left free is set aside already. */
@@ -426,6 +439,10 @@ class Recorder {
 }
 
 class DiskFull extends Error {}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
 
 function processRow(info: ProcessInfo, firstSeen: bigint): Row {
   return {

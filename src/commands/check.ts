@@ -1,13 +1,15 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { readGpuInventory } from '../discovery/gpu.js';
-import { readHostFacts } from '../discovery/host.js';
+import { type HostFacts, readHostFacts } from '../discovery/host.js';
 import { HOST_ARCH } from '../discovery/host-arch.js';
 import { surveyPack } from '../discovery/pack-libraries.js';
-import { EXIT } from '../errors.js';
+import { EXIT, IngeroError } from '../errors.js';
 import { tryBpf } from '../loader/trial.js';
 import { compilePack, loadBuiltinPacks } from '../packs/index.js';
-import { checkHost, formatReport, type HostReport } from '../trust/host-check.js';
+import { judgeHost } from '../policy/judge.js';
+import { readPolicy } from '../policy/read.js';
+import { checkHost, formatReport, type HostReport, type PolicyEvidence } from '../trust/host-check.js';
 
 export default class Check extends BaseCommand {
   static override summary = 'Check whether this host can trace, and what it would trace.';
@@ -30,8 +32,10 @@ export default class Check extends BaseCommand {
   async run(): Promise<HostReport> {
     const { flags } = await this.parse(Check);
     const packs = loadBuiltinPacks().map((pack) => surveyPack(compilePack(pack, HOST_ARCH)));
+    const facts = readHostFacts();
     const report = checkHost({
-      facts: readHostFacts(),
+      facts,
+      policy: policyEvidence(facts),
       trial: tryBpf(),
       packs,
       gpu: readGpuInventory(),
@@ -46,5 +50,16 @@ export default class Check extends BaseCommand {
     }
     if (!report.ready) process.exitCode = EXIT.notReady;
     return report;
+  }
+}
+
+/** The rules on the host; those on a trace are judged when there is one. */
+function policyEvidence(facts: HostFacts): PolicyEvidence {
+  try {
+    const file = readPolicy();
+    return file === null ? null : { path: file.path, verdicts: judgeHost(file.policy, facts) };
+  } catch (error) {
+    if (error instanceof IngeroError) return { failure: error.message };
+    throw error;
   }
 }

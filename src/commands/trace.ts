@@ -4,6 +4,8 @@ import { EXIT, IngeroError } from '../errors.js';
 import { packDirFlag } from '../packs/flags.js';
 import { PackRegistry } from '../packs/registry.js';
 import { packSigners } from '../packs/signer.js';
+import { readPolicy } from '../policy/read.js';
+import { parseSize } from '../query/limits.js';
 import { parseDuration } from '../trace/duration.js';
 import { type Launcher, takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
@@ -43,7 +45,15 @@ export default class Trace extends BaseCommand {
   static override flags = {
     out: Flags.string({ char: 'o', description: 'Capture file to write.', default: 'capture.duckdb' }),
     force: Flags.boolean({ description: 'Replace an existing capture file.' }),
-    duration: Flags.string({ char: 'd', description: 'Stop after this long: 90s, 5m, 1h30m.' }),
+    duration: Flags.string({
+      char: 'd',
+      aliases: ['max-duration'],
+      description: 'Stop after this long: 90s, 5m, 1h30m.',
+    }),
+    'max-size': Flags.string({ description: 'Stop when the capture has this size: 500MB, 10GiB.' }),
+    'min-free': Flags.string({
+      description: 'Stop when less than this is free beside the capture: 1GiB. [default: 16 to 64 MiB]',
+    }),
     pack: Flags.string({
       description: 'Probe pack by name or file; may be repeated. [default: the enabled packs]',
       multiple: true,
@@ -92,6 +102,7 @@ export default class Trace extends BaseCommand {
     const { argv, flags } = await this.parse(Trace);
     const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
     const launcher = takeLauncher();
+    const policy = readPolicy();
     const target = targetOf(flags, argv as string[], launcher);
     const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
     const packs = PackRegistry.open(flags['pack-dir']).select(flags.pack);
@@ -102,7 +113,9 @@ export default class Trace extends BaseCommand {
         target,
         out: flags.out,
         force: flags.force,
-        durationMs,
+        limits: { durationMs, sizeBytes: sizeFlag('--max-size', flags['max-size']) },
+        minFreeBytes: sizeFlag('--min-free', flags['min-free']),
+        policy,
         ringBytes: flags['ring-size'] * MIB,
         attachMethod: flags['attach-method'],
         scanStripped: flags['scan-stripped'],
@@ -138,6 +151,19 @@ export default class Trace extends BaseCommand {
       clearInterval(live);
     }
   }
+}
+
+function sizeFlag(flag: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const bytes = parseSize(text);
+  if (bytes === undefined) {
+    throw new IngeroError(`${flag} ${text} is not a size.`, {
+      code: 'bad-size',
+      exitCode: EXIT.usage,
+      expected: 'a number with a unit: 500MB (decimal), 10GiB (binary)',
+    });
+  }
+  return bytes;
 }
 
 function targetOf(

@@ -159,6 +159,7 @@ function compileColumn(
     column,
     fields: isText ? [] : factors.map((source) => slots.field(source)),
     ...(isText ? { text: slots.text(first) } : {}),
+    ...(!isText && first?.integer === false ? { address: true as const } : {}),
     ...constantFactor(spec),
     ...(scale === undefined
       ? {}

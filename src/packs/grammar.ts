@@ -10,11 +10,11 @@ export const GRAMMAR_VERSION = 1;
 /** Schema errors that are explained; a file with more is no pack. */
 const MAX_ERRORS = 1000;
 
-type Grammar = 'probe-pack' | 'pack-overlay';
+type Grammar = 'probe-pack' | 'pack-overlay' | 'policy';
 
 let ajv: Ajv | undefined;
 
-/** The compiled schema. An overlay's refers to the pack's. */
+/** The compiled schema of a file of YAML. An overlay's refers to the pack's. */
 function validator(grammar: Grammar): ValidateFunction {
   if (ajv === undefined) {
     ajv = new Ajv({
@@ -24,7 +24,7 @@ function validator(grammar: Grammar): ValidateFunction {
       strictRequired: false,
       allowUnionTypes: true,
     });
-    for (const name of ['probe-pack', 'pack-overlay'] satisfies Grammar[]) {
+    for (const name of ['probe-pack', 'pack-overlay', 'policy'] satisfies Grammar[]) {
       const text = readFileSync(`${PACKAGE_ROOT}/schema/${name}.schema.json`, 'utf8');
       ajv.addSchema(JSON.parse(text) as object);
     }
@@ -32,7 +32,8 @@ function validator(grammar: Grammar): ValidateFunction {
   return ajv.getSchema(`${grammar}.schema.json`) as ValidateFunction;
 }
 
-function check(value: unknown, grammar: Grammar, root: string): PackIssue[] {
+/** Checks the shape of a value against `schema/GRAMMAR.schema.json`; `root` is what the whole is called. Reports everything that is wrong. */
+export function checkShape(value: unknown, grammar: Grammar, root: string): PackIssue[] {
   const validate = validator(grammar);
   if (validate(value)) return [];
   return (validate.errors ?? []).slice(0, MAX_ERRORS).flatMap((error) => toIssue(error, root) ?? []);
@@ -40,12 +41,12 @@ function check(value: unknown, grammar: Grammar, root: string): PackIssue[] {
 
 /** Checks the shape of a pack against schema/probe-pack.schema.json. Reports everything that is wrong. */
 export function checkGrammar(value: unknown): PackIssue[] {
-  return check(value, 'probe-pack', 'the pack');
+  return checkShape(value, 'probe-pack', 'the pack');
 }
 
 /** Checks the shape of an overlay against schema/pack-overlay.schema.json. Reports everything that is wrong. */
 export function checkOverlayGrammar(value: unknown): PackIssue[] {
-  return check(value, 'pack-overlay', 'the overlay');
+  return checkShape(value, 'pack-overlay', 'the overlay');
 }
 
 /** Undefined for errors that only repeat another one in the terms of JSON Schema. */

@@ -251,6 +251,8 @@ export interface ColumnValue {
   enum?: string;
   /** The value is a text; there are no fields then. */
   text?: { slot: number; place: number; maxBytes: number };
+  /** The value is an address or a handle. */
+  address?: true;
   redact?: 'hash' | 'drop';
 }
 

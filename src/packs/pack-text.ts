@@ -60,7 +60,7 @@ function newerGrammar(version: unknown): PackIssue | undefined {
   if (typeof version !== 'number' || !(version > GRAMMAR_VERSION)) return undefined;
   return {
     rule: 'newer-grammar',
-    message: `this pack needs grammar version ${version}; this ingero reads version ${GRAMMAR_VERSION}`,
+    message: `this file needs grammar version ${version}; this ingero reads version ${GRAMMAR_VERSION}`,
     at: ['schema'],
     suggestion: 'use a newer ingero',
   };

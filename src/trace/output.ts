@@ -10,12 +10,15 @@ const MIN_FREE = { least: 16 * MIB, most: 64 * MIB };
 export interface Output {
   /** Absolute path. */
   path: string;
-  /** Free bytes below which recording stops: a quarter of the file system, 16 to 64 MiB. */
+  /** Free bytes below which recording stops: a quarter of the file system, 16 to 64 MiB, or more where asked for. */
   minFreeBytes: number;
 }
 
-/** Checks that a capture can be written, changing nothing. Throws `output-exists`, `output-directory` or `output-space`. */
-export function checkOutput(file: string, force: boolean): Output {
+/**
+ * Checks that a capture can be written, changing nothing. `minFree`: bytes to be left free; null: the default.
+ * Throws `output-exists`, `output-directory` or `output-space`.
+ */
+export function checkOutput(file: string, force: boolean, minFree: number | null = null): Output {
   const path = resolve(file);
   const directory = dirname(path);
   try {
@@ -47,7 +50,8 @@ export function checkOutput(file: string, force: boolean): Output {
     }
   }
   const { bavail, blocks, bsize } = statfsSync(directory);
-  const minFreeBytes = Math.min(MIN_FREE.most, Math.max(MIN_FREE.least, Math.floor((blocks * bsize) / 4)));
+  const usual = Math.min(MIN_FREE.most, Math.max(MIN_FREE.least, Math.floor((blocks * bsize) / 4)));
+  const minFreeBytes = Math.max(minFree ?? 0, usual);
   if (bavail * bsize < minFreeBytes) {
     throw new IngeroError(
       `There is too little free space in ${directory}: ${Math.floor((bavail * bsize) / MIB)} MiB.`,

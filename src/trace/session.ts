@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, closeSync, readFileSync } from 'node:fs';
+import { chmodSync, closeSync, readFileSync, realpathSync } from 'node:fs';
 import { cpus, hostname, release } from 'node:os';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { Row } from '../capture/capture-file.js';
 import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
@@ -14,7 +14,7 @@ import type {
   ToRecorder,
 } from '../capture/recorder-protocol.js';
 import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
-import { parseCapabilities } from '../discovery/host.js';
+import { parseCapabilities, readHostFacts } from '../discovery/host.js';
 import {
   findLibraries,
   findProgram,
@@ -36,7 +36,18 @@ import { BpfObject } from '../loader/object.js';
 import { type CompiledPack, compilePack, type Pack, withStacks } from '../packs/index.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
-import { dropPrivileges, type Keep, type PrivilegePlan, planPrivileges } from '../trust/privileges.js';
+import { policyLimits, withRedactions } from '../policy/apply.js';
+import { enforce } from '../policy/enforce.js';
+import type { PolicyProcess } from '../policy/judge.js';
+import type { PolicyFile, Verdict } from '../policy/model.js';
+import { getpwuid } from '../trust/libc.js';
+import {
+  describePrivileges,
+  dropPrivileges,
+  type Keep,
+  type PrivilegePlan,
+  planPrivileges,
+} from '../trust/privileges.js';
 import { asUser, type User } from '../trust/user.js';
 import type { Launcher } from './launcher.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
@@ -62,8 +73,11 @@ export interface TraceOptions {
   target: Target;
   out: string;
   force: boolean;
-  /** Stop after this long; null: until the target ends or a signal. */
-  durationMs: number | null;
+  /** What was asked for; the policy may set less. */
+  limits: TraceLimits;
+  /** Free bytes to be left on the file system of the capture; null: the default. */
+  minFreeBytes: number | null;
+  policy: PolicyFile | null;
   ringBytes: number;
   attachMethod: 'auto' | 'perf-link';
   /** Also look for libraries linked into files that were stripped. */
@@ -77,6 +91,14 @@ export interface TraceOptions {
   keepPrivileges: Keep;
   /** For the `command_line` column. */
   commandLine: readonly string[];
+}
+
+/** How much a trace may take; null: no limit. */
+export interface TraceLimits {
+  /** Until the target ends or a signal where there is none. */
+  durationMs: number | null;
+  /** Of the capture. */
+  sizeBytes: number | null;
 }
 
 /** Totals for the live display. */
@@ -130,6 +152,8 @@ export class TraceSession {
   readonly #packs: readonly CompiledPack[];
   /** What files the packs are for. */
   readonly #search: Pick<LibrarySearch, 'sonames' | 'embeddedSymbols' | 'scanStripped'>;
+  readonly #limits: TraceLimits;
+  #verdicts: readonly Verdict[] = [];
   readonly #ignored: IgnoredLibrary[] = [];
   readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
@@ -152,8 +176,12 @@ export class TraceSession {
     this.#options = options;
     this.#observer = observer;
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
-    const compiled = options.packs.map((pack) => compilePack(pack, HOST_ARCH));
-    this.#packs = options.stacks ? compiled.map(withStacks) : compiled;
+    const { policy, limits, stacks } = options;
+    this.#limits = policy === null ? limits : withinPolicy(limits, policyLimits(policy.policy));
+    const compiled = options.packs
+      .map((pack) => compilePack(pack, HOST_ARCH))
+      .map((pack) => (policy === null ? pack : withRedactions(pack, policy.policy)));
+    this.#packs = stacks ? compiled.map(withStacks) : compiled;
     this.#search = {
       sonames: [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))],
       embeddedSymbols: this.#packs
@@ -171,7 +199,10 @@ export class TraceSession {
     const { target, user, launcher } = this.#options;
     this.#pids = initialPids(target, launcher);
     this.#refuseMissingCommand();
-    const output = asUser(user, () => checkOutput(this.#options.out, this.#options.force));
+    const output = asUser(user, () =>
+      checkOutput(this.#options.out, this.#options.force, this.#options.minFreeBytes),
+    );
+    this.#enforcePolicy(output.path);
     const libbpf = loadLibbpf();
     const found = this.#findLibraries().flatMap((file) => this.#plan(file));
     this.#refuseWithoutRequired(found);
@@ -201,9 +232,11 @@ export class TraceSession {
         schema: this.#schema,
         events: planEventTables(this.#schema, this.#packs),
         wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
-        capture: this.#captureRow(),
+        capture: this.#captureRow(privileges),
         packs: this.#options.packs.map((pack) => packRow(pack, this.#options.signers.get(pack.name) ?? null)),
         minFreeBytes: output.minFreeBytes,
+        maxBytes: this.#limits.sizeBytes,
+        dropCommandLines: this.#dropsCommandLines(),
         known: this.#unsent.splice(0),
       });
       chmodSync(output.path, 0o600);
@@ -233,6 +266,46 @@ export class TraceSession {
     });
     await this.#startCommand(userMask);
     this.#startTimers();
+  }
+
+  /** Refuses what the policy of the host does not allow. */
+  #enforcePolicy(path: string): void {
+    const { policy, packs, signers, limits } = this.#options;
+    if (policy === null) return;
+    this.#verdicts = enforce(policy, readHostFacts(), {
+      packs: packs.map(({ name, source }) => ({
+        name,
+        sha256: source.sha256,
+        signer: signers.get(name) ?? null,
+      })),
+      processes: this.#targetProcesses(),
+      directory: realpathSync(dirname(path)),
+      durationMs: limits.durationMs,
+      sizeBytes: limits.sizeBytes,
+      overheadPercent: null,
+    });
+  }
+
+  #dropsCommandLines(): boolean {
+    return this.#options.policy?.policy.capture?.command_lines === 'drop';
+  }
+
+  /** The processes that are named; null where all are recorded, or all of a name. */
+  #targetProcesses(): PolicyProcess[] | null {
+    const { target, user } = this.#options;
+    if (target.kind === 'all' || target.kind === 'comm') return null;
+    return (this.#pids ?? []).map((pid) => {
+      const { uid, cgroup, exe } = readProcess(pid);
+      const isCommand = target.kind === 'command';
+      const owner = isCommand && user !== null ? user.uid : uid;
+      return {
+        name: isCommand ? 'the command' : `pid ${pid}`,
+        uid: owner,
+        user: owner === null ? null : (getpwuid(owner)?.name ?? null),
+        cgroup,
+        exe: isCommand ? realProgram(target.argv) : exe,
+      };
+    });
   }
 
   #privileges(): PrivilegePlan {
@@ -423,7 +496,8 @@ export class TraceSession {
   }
 
   #startTimers(): void {
-    const { target, durationMs } = this.#options;
+    const { target } = this.#options;
+    const { durationMs } = this.#limits;
     if (durationMs !== null)
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
@@ -523,7 +597,7 @@ export class TraceSession {
     });
   }
 
-  #captureRow(): Row {
+  #captureRow(privileges: PrivilegePlan): Row {
     return {
       capture_id: randomUUID(),
       schema_version: this.#schema.version,
@@ -535,8 +609,13 @@ export class TraceSession {
       cpu_count: cpus().length,
       started_at: wallClockNs(),
       end_reason: 'cut-off',
-      command_line: this.#options.commandLine,
-      target: describeTarget(this.#options.target),
+      command_line: this.#dropsCommandLines() ? null : this.#options.commandLine,
+      target: describeTarget(this.#options.target, !this.#dropsCommandLines()),
+      privileges: describePrivileges(privileges),
+      policy_path: this.#options.policy?.path ?? null,
+      policy_sha256: this.#options.policy?.sha256 ?? null,
+      policy_verdict:
+        this.#options.policy === null ? null : this.#verdicts.map(({ rule, detail }) => `${rule}: ${detail}`),
       attach_method: this.#attachMethod(),
       bpf_sha256: this.#object.sha256,
       ring_bytes: BigInt(this.#object.rings.reduce((sum, ring) => sum + ring.bytes, 0)),
@@ -553,6 +632,20 @@ function matchesPack({ pack }: CompiledPack, file: LibraryFile): boolean {
 
 function isEmbeddable(pack: Pack): boolean {
   return pack.libraries.some((library) => library.static === true);
+}
+
+/** The file a command is, links resolved: what the kernel will show as its executable. A script shows its interpreter. */
+function realProgram(argv: readonly string[]): string | null {
+  const found = findProgram(argv[0] as string, process.cwd(), toEnvironment(process.env));
+  return found === null ? null : realpathSync(found);
+}
+
+/** The limits asked for, or those of the policy where there are none. More than the policy allows is refused before. */
+function withinPolicy(asked: TraceLimits, allowed: TraceLimits): TraceLimits {
+  return {
+    durationMs: asked.durationMs ?? allowed.durationMs,
+    sizeBytes: asked.sizeBytes ?? allowed.sizeBytes,
+  };
 }
 
 /** What is known of a command without looking at it. */

@@ -20,8 +20,8 @@ export function bpfFilter(target: Target): Pick<BpfSettings, 'filterByProcess' |
   };
 }
 
-/** Words for the `target` column of the capture. */
-export function describeTarget(target: Target): string {
+/** Words for the `target` column of the capture. `whole`: with the arguments of a command. */
+export function describeTarget(target: Target, whole = true): string {
   switch (target.kind) {
     case 'all':
       return 'all processes';
@@ -30,7 +30,7 @@ export function describeTarget(target: Target): string {
     case 'comm':
       return `comm ${target.comm}`;
     case 'command':
-      return `command ${target.argv.join(' ')}`;
+      return `command ${whole ? target.argv.join(' ') : target.argv[0]}`;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { GpuInventory } from '../discovery/gpu.js';
 import type { HostFacts } from '../discovery/host.js';
 import type { LibraryReport, PackLibraries } from '../discovery/pack-libraries.js';
+import type { Verdict } from '../policy/model.js';
 import { CAPABILITIES, type Capability, capabilitySet } from './capabilities.js';
 
 /** What came of loading and attaching the BPF object for a moment. */
@@ -37,7 +38,11 @@ export interface HostReport {
   gpus: { bus_id: string; model: string | null; uuid: string | null; minor: number | null }[];
 }
 
+/** The policy of the host and what it says of it; or why it cannot be followed. */
+export type PolicyEvidence = { path: string; verdicts: readonly Verdict[] } | { failure: string } | null;
+
 export interface HostEvidence {
+  policy: PolicyEvidence;
   facts: HostFacts;
   trial: BpfTrial;
   packs: readonly PackLibraries[];
@@ -46,7 +51,7 @@ export interface HostEvidence {
 
 /** Judges what was found. Pure: the same evidence gives the same report. */
 export function checkHost(evidence: HostEvidence): HostReport {
-  const { facts, trial, packs, gpu } = evidence;
+  const { facts, trial, packs, gpu, policy } = evidence;
   const checks = [
     systemCheck(facts),
     btfCheck(facts),
@@ -61,6 +66,7 @@ export function checkHost(evidence: HostEvidence): HostReport {
     bpfCheck(facts, trial),
     multiCheck(trial),
     networkCheck(facts),
+    policyCheck(policy),
     ...packs.map(packCheck),
     gpuCheck(gpu),
   ];
@@ -269,6 +275,30 @@ function networkCheck({ network }: HostFacts): Check {
     'not refused',
     'this process could open an internet socket: it could not be sealed, and no other command runs',
     'Allow seccomp(2) where a sandbox refuses it, or boot a kernel built with CONFIG_SECCOMP_FILTER=y.',
+  );
+}
+
+function policyCheck(policy: PolicyEvidence): Check {
+  if (policy === null)
+    return ok('policy', 'none', 'this host does not restrict ingero (/etc/ingero/policy.yaml)');
+  if ('failure' in policy) {
+    return fail(
+      'policy',
+      'cannot be followed',
+      policy.failure,
+      'Have it mended by who looks after this host.',
+    );
+  }
+  const broken = policy.verdicts.filter((verdict) => !verdict.ok);
+  const told = (broken.length > 0 ? broken : policy.verdicts)
+    .map(({ rule, detail }) => `${rule}: ${detail}`)
+    .join('; ');
+  if (broken.length === 0) return ok('policy', policy.path, told);
+  return fail(
+    'policy',
+    policy.path,
+    told,
+    'Tracing is not allowed on a host like this one; docs/policy.md explains the rules.',
   );
 }
 

@@ -64,6 +64,8 @@ export async function benchIngest(
     },
     packs: packs.map(({ pack }) => packRow(pack, null)),
     minFreeBytes: 64 << 20,
+    maxBytes: null,
+    dropCommandLines: false,
     known: [],
   });
   const decodings = OPS.map((op, id) => {

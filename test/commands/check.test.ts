@@ -68,7 +68,7 @@ const gpu = {
   driverVersion: '550.163.01',
   gpus: [{ busId: '0000:01:00.0', model: 'NVIDIA H100', uuid: 'GPU-1', minor: 0 }],
 };
-const host: HostEvidence = { facts, trial, packs: [pack], gpu };
+const host: HostEvidence = { facts, trial, packs: [pack], gpu, policy: null };
 
 const refused: BpfTrial = {
   ok: false,
@@ -121,6 +121,21 @@ describe('hosts that cannot trace', () => {
     expect(text.at(-1)).toBe(`Not ready: ${failing.join(', ')}.`);
     expect(text.filter((line) => line.startsWith('FAIL'))).toHaveLength(failing.length);
     expect(text.filter((line) => /^\s+next: /.test(line)).length).toBeGreaterThanOrEqual(failing.length);
+  });
+
+  test.each([
+    [
+      {
+        path: '/etc/ingero/policy.yaml',
+        verdicts: [{ rule: 'host.kernel', ok: false, detail: 'kernel 6.1, at least 6.6' }],
+      },
+      'host.kernel: kernel 6.1, at least 6.6',
+    ],
+    [{ failure: 'The policy cannot be relied on.' }, 'The policy cannot be relied on.'],
+  ])('a policy that does not allow it: %j', (policy, detail) => {
+    const report = checkHost({ ...host, policy });
+    expect(statuses(report, 'fail')).toEqual(['policy']);
+    expect(report.checks.find(({ name }) => name === 'policy')).toMatchObject({ detail });
   });
 
   test('the refusal points at what is missing before it', () => {

@@ -355,7 +355,7 @@ describe('a later grammar', () => {
   it('is the only problem, whatever else is in the file', () => {
     const text = GOOD.replace('schema: 1', 'schema: 2').replace('layer: site', 'strata: [site');
     expect(problemsOf(text)).toEqual([
-      '1 2 newer-grammar: this pack needs grammar version 2; this ingero reads version 1',
+      '1 2 newer-grammar: this file needs grammar version 2; this ingero reads version 1',
     ]);
   });
 

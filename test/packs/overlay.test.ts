@@ -134,7 +134,7 @@ probes:
     ['overlays: Site\nprobes: { read: { mode: call } }', 'wrong-value: "Site" is not a valid overlays'],
     [
       'overlays: site\nschema: 9\nprobes: []',
-      'newer-grammar: this pack needs grammar version 9; this ingero reads version 1',
+      'newer-grammar: this file needs grammar version 9; this ingero reads version 1',
     ],
     ['overlays: site\nprobes: { read: {}, read: {} }', 'duplicate-key: key read is given twice'],
     [`overlays: site\nx: ${'['.repeat(20_000)}`, 'too-complex: the YAML is nested too deeply'],
