@@ -24,8 +24,8 @@ export type CaptureRow = {
   started_at: bigint;
   /** When recording stopped; NULL when the recorder was cut off [UTC] */
   ended_at?: bigint | null;
-  /** How recording ended; cut-off stands from the start until an orderly end replaces it; unknown: imported from a capture that does not say */
-  end_reason: 'cut-off' | 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed' | 'unknown';
+  /** How recording ended; cut-off stands from the start until an orderly end replaces it; max-size: the limit on the size of the file; unknown: imported from a capture that does not say */
+  end_reason: 'cut-off' | 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed' | 'unknown' | 'max-size';
   /** More about the end (signal, exit status, error message) */
   end_detail?: string | null;
   /** Arguments ingero was started with */
@@ -38,6 +38,14 @@ export type CaptureRow = {
   bpf_sha256?: string | null;
   /** Size of all kernel ring buffers together [bytes] */
   ring_bytes?: bigint | null;
+  /** Whom the trace became and what privileges it kept once the probes were attached */
+  privileges?: string | null;
+  /** Policy of the host the trace was judged by; NULL when there was none */
+  policy_path?: string | null;
+  /** SHA-256 of its text, hex */
+  policy_sha256?: string | null;
+  /** What each of its rules said, as RULE: DETAIL; a trace that breaks one is not started */
+  policy_verdict?: readonly string[] | null;
   /** True when hits = rows + filtered + sampled + lost for every probe; NULL when cut off */
   accounting_balanced?: boolean | null;
 };
