@@ -6,6 +6,7 @@ export { type HostFacts, readHostFacts } from './host.js';
 export { HOST_ARCH } from './host-arch.js';
 export { findLibraries, type LibrarySearch, type LibrarySearchResult, rescanProcesses } from './libraries.js';
 export { libraryFacts } from './library-facts.js';
+export { isLoader, LOADER_NAMES, loaderSite } from './loaders.js';
 export type { CostClass, LibraryFile, ProbeSite } from './model.js';
 export { type CommandLine, findProgram, toEnvironment } from './needed.js';
 export { type LibraryReport, type PackLibraries, surveyPack } from './pack-libraries.js';

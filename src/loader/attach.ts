@@ -57,6 +57,29 @@ export class ProbeLinks {
     return points.map((point) => ({ id: point.id, error: this.#attachOne(path, point) }));
   }
 
+  /**
+   * Puts a probe on the function a dynamic loader calls when its list of libraries changed. Returns the kernel's words
+   * when it refuses.
+   */
+  watchLoader(path: string, offset: number): string | null {
+    if (this.#object.uprobeMulti) {
+      const fd = createUprobeMultiLink(this.#object.programFd('on_load'), path, [offset], [0], false);
+      if (fd < 0) return lastErrno().text;
+      this.#fds.push(fd);
+      return null;
+    }
+    const link = this.#object.libbpf.bpf_program__attach_uprobe_opts(
+      this.#object.program('on_load'),
+      -1,
+      path,
+      offset,
+      uprobeOpts(0, false),
+    );
+    if (link === null) return lastErrno().text;
+    this.#links.push(link);
+    return null;
+  }
+
   /** Removes every probe. No program runs for them afterwards. */
   close(): void {
     for (const fd of this.#fds) closeSync(fd);

@@ -36,7 +36,7 @@ export interface LoadOptions {
 }
 
 /** The programs probes are attached to. */
-const PROBE_PROGRAMS = ['on_entry', 'on_return', 'on_entry_text', 'on_return_text'] as const;
+const PROBE_PROGRAMS = ['on_entry', 'on_return', 'on_entry_text', 'on_return_text', 'on_load'] as const;
 export type ProgramName = (typeof PROBE_PROGRAMS)[number];
 
 /** A ring buffer map and its size in bytes. */
@@ -201,9 +201,14 @@ export class BpfObject {
     return sumCounters(value, this.#cpus);
   }
 
-  /** Attaches the programs that clean up at thread exit and exec and follow children. */
+  /** Descriptor of the ring that tells which processes got new libraries; see LoadBell. */
+  get loadsFd(): number {
+    return this.#mapFd('loads');
+  }
+
+  /** Attaches the programs that clean up at thread exit and exec, follow children and tell of new programs. */
   attachTracepoints(): void {
-    for (const name of ['on_thread_exit', 'on_exec', 'on_fork']) {
+    for (const name of ['on_thread_exit', 'on_exec', 'on_fork', 'on_exec_load']) {
       const link = this.libbpf.bpf_program__attach(this.program(name));
       if (link === null) throw bpfCallError(`attaching ${name}`, lastErrno().text);
       this.#links.push(link);

@@ -20,8 +20,11 @@ import {
   findProgram,
   HOST_ARCH,
   type IgnoredLibrary,
+  isLoader,
   type LibraryFile,
   type LibrarySearch,
+  LOADER_NAMES,
+  loaderSite,
   readProcess,
   rescanProcesses,
   toEnvironment,
@@ -51,18 +54,11 @@ import {
 import { asUser, type User } from '../trust/user.js';
 import type { Launcher } from './launcher.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
+import { LibraryWatch } from './library-watch.js';
 import { checkOutput, removeCapture } from './output.js';
 import { packRow, planEventTables, requiredMissing } from './plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
-/** How often processes are looked at for libraries that came later, ms: everywhere, and in named processes. */
-const RESCAN_ALL_MS = 1000;
-const RESCAN_PIDS_MS = 200;
-/** A command loads its libraries at its start. */
-const RESCAN_EARLY_MS = 20;
-const EARLY_MS = 2000;
-/** Part of a core that looking may take: where there are many processes it is done less often. */
-const RESCAN_SHARE = 0.002;
 const ALIVE_CHECK_MS = 250;
 const ANCHOR_MS = 10_000;
 
@@ -155,12 +151,14 @@ export class TraceSession {
   readonly #limits: TraceLimits;
   #verdicts: readonly Verdict[] = [];
   readonly #ignored: IgnoredLibrary[] = [];
+  readonly #loaders: LibraryFile[] = [];
   readonly #schema: CaptureSchema;
   readonly #known = new Set<string>();
   /** Packs for which a library file was found. */
   readonly #packsFound = new Set<CompiledPack>();
   readonly #timers: NodeJS.Timeout[] = [];
-  #rescanTimer: NodeJS.Timeout | undefined;
+  #watch: LibraryWatch | undefined;
+  #watchedLoaders = 0;
   readonly #searched: string[] = [];
   #object!: BpfObject;
   #links!: ProbeLinks;
@@ -183,7 +181,10 @@ export class TraceSession {
       .map((pack) => (policy === null ? pack : withRedactions(pack, policy.policy)));
     this.#packs = stacks ? compiled.map(withStacks) : compiled;
     this.#search = {
-      sonames: [...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname)))],
+      sonames: [
+        ...new Set(options.packs.flatMap((pack) => pack.libraries.map(({ soname }) => soname))),
+        ...LOADER_NAMES,
+      ],
       embeddedSymbols: this.#packs
         .filter(({ pack }) => isEmbeddable(pack))
         .flatMap(({ probes }) => probes.flatMap(({ symbols }) => symbols)),
@@ -221,6 +222,7 @@ export class TraceSession {
       this.#object.attachTracepoints();
       this.#describeTargets();
       for (const planned of found) this.#attach(planned);
+      for (const loader of this.#loaders) this.#watchLoader(loader);
       this.#sendIgnored(this.#ignored);
       const privileges = this.#privileges();
       dropPrivileges(privileges);
@@ -395,7 +397,8 @@ export class TraceSession {
     this.#searched.push(...searched, ...ignored.map(({ file, reason }) => `${file.path} (${reason})`));
     this.#ignored.push(...ignored);
     for (const key of known) this.#known.add(key);
-    return files;
+    this.#loaders.push(...files.filter(isLoader));
+    return files.filter((file) => !isLoader(file));
   }
 
   /** A required probe without a library or symbol is refused before anything is written. */
@@ -411,7 +414,7 @@ export class TraceSession {
       exitCode: EXIT.targetMissing,
       expected:
         files.length === 0
-          ? `a library named ${this.#search.sonames.join(' or ')}`
+          ? `a library named ${this.#search.sonames.filter((name) => !LOADER_NAMES.includes(name)).join(' or ')}`
           : `the functions in ${files.join(' or ')}`,
       next: `Looked at: ${this.#searched.join('; ')}.`,
     });
@@ -501,14 +504,13 @@ export class TraceSession {
     if (durationMs !== null)
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
-    this.#rescanEvery(target.kind === 'all' ? RESCAN_ALL_MS : RESCAN_PIDS_MS);
-    if (target.kind === 'command') {
-      const early = setInterval(() => void this.#guard(() => this.#rescan()), RESCAN_EARLY_MS);
-      this.#timers.push(
-        early,
-        setTimeout(() => clearInterval(early), EARLY_MS),
-      );
-    }
+    this.#watch = new LibraryWatch(target, this.#watchedLoaders > 0 ? this.#object.loadsFd : null, (pids) => {
+      let found = false;
+      void this.#guard(() => {
+        found = this.#rescan(pids);
+      });
+      return found;
+    });
     if (target.kind === 'pids') {
       this.#timers.push(
         setInterval(() => {
@@ -519,41 +521,39 @@ export class TraceSession {
   }
 
   #stopTimers(): void {
-    clearTimeout(this.#rescanTimer);
+    this.#watch?.stop();
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  #rescanEvery(ms: number): void {
-    const look = (): void => {
-      const before = performance.now();
-      void this.#guard(() => this.#rescan());
-      schedule(Math.max(ms, (performance.now() - before) / RESCAN_SHARE));
-    };
-    const schedule = (delay: number): void => {
-      clearTimeout(this.#rescanTimer);
-      this.#rescanTimer = setTimeout(look, delay);
-    };
-    schedule(ms);
-  }
-
-  /** Attaches to libraries that were loaded since the last look. */
-  #rescan(): void {
-    const { target } = this.#options;
-    const pids =
-      target.kind === 'all'
-        ? undefined
-        : target.kind === 'comm'
-          ? (initialPids(target, null) ?? [])
-          : [...(this.#pids ?? []), ...descendants(this.#pids ?? [])];
-    if (target.kind === 'comm') for (const pid of pids ?? []) this.#object.allowProcess(pid);
+  /** Attaches to libraries that came into these processes, or into any that are traced, since the last look. */
+  #rescan(rung: readonly number[] | undefined): boolean {
+    const pids = rung ?? this.#tracedPids();
     const { files, ignored } = rescanProcesses(
       { ...this.#search, ...(pids === undefined ? {} : { pids }) },
       this.#known,
     );
     for (const file of files) {
-      for (const planned of this.#plan(file)) this.#attach(planned);
+      if (isLoader(file)) this.#watchLoader(file);
+      else for (const planned of this.#plan(file)) this.#attach(planned);
     }
     this.#sendIgnored(ignored);
+    return files.length > 0;
+  }
+
+  /** Processes to look at; undefined: all. Those with the command name asked for are let through the filter. */
+  #tracedPids(): readonly number[] | undefined {
+    const { target } = this.#options;
+    if (target.kind === 'all') return undefined;
+    if (target.kind !== 'comm') return [...(this.#pids ?? []), ...descendants(this.#pids ?? [])];
+    const pids = initialPids(target, null) ?? [];
+    for (const pid of pids) this.#object.allowProcess(pid);
+    return pids;
+  }
+
+  /** Without a probe on its loader a process is looked at now and then only. */
+  #watchLoader(loader: LibraryFile): void {
+    const site = loaderSite(loader);
+    if (site !== null && this.#links.watchLoader(loader.openPath, site) === null) this.#watchedLoaders++;
   }
 
   #endOnSignals(): () => void {

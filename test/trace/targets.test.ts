@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { accounting, expectComplete, one, opsIn, probed, query } from './support/capture.js';
@@ -36,6 +37,30 @@ int main(int argc, char **argv) {
 }
 `;
 
+const LOADER = process.arch === 'arm64' ? '/lib/ld-linux-aarch64.so.1' : '/lib64/ld-linux-x86-64.so.2';
+
+/** Opens three libraries from a folder it makes up itself, and calls each a quarter of a second later. */
+const WANDERER = `
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void) {
+  char path[4096];
+  printf("{\\"ready\\":true,\\"pid\\":%d}\\n", getpid());
+  fflush(stdout);
+  getchar();
+  for (int i = 0; i < 3; i++) {
+    sprintf(path, "%s/%d/libcudart.so.13", FOLDER, i);
+    void *handle = dlopen(path, RTLD_NOW);
+    int (*synchronize)(void) = handle ? (int (*)(void))dlsym(handle, "cudaDeviceSynchronize") : NULL;
+    usleep(250000);
+    for (int n = 0; synchronize && n < 7; n++) synchronize();
+  }
+  printf("{\\"done\\":true}\\n");
+  return 0;
+}
+`;
+
 describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
   let tracer: Tracer;
   let workload: Workload;
@@ -66,6 +91,35 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
 
   const calls = (truth: Truth): number =>
     Object.values(probed(truth.ops)).reduce((sum, op) => sum + op.calls, 0);
+
+  test('libraries opened from unknown folders are probed within a quarter of a second, where all is traced', async () => {
+    const folder = join(workload.dir, 'unknown');
+    for (const name of ['0', '1', '2']) {
+      mkdirSync(join(folder, name), { recursive: true });
+      for (const file of ['libcudart.so.13', 'libcuda.so.1'])
+        copyFileSync(join(workload.libraries, file), join(folder, name, file));
+    }
+    const program = join(workload.dir, 'wanderer');
+    writeFileSync(`${program}.c`, WANDERER);
+    execFileSync('gcc', [`-DFOLDER="${folder}"`, '-o', program, `${program}.c`, '-ldl']);
+    const wanderer = await waiting(program);
+    const trace = tracer.start(['--json']);
+    await trace.attached(realpathSync(LOADER));
+    await trace.recording();
+    // What watches over the trace starts with the recording.
+    await sleep(500);
+    wanderer.go();
+    await wanderer.done;
+    trace.signal('SIGINT');
+    await trace.ended;
+    expect(
+      await query(
+        trace.capture,
+        `SELECT l.path, count(*)::INTEGER AS calls FROM cuda_events JOIN probes USING (probe_id) JOIN libraries l USING (library_id)
+         WHERE pid = ${wanderer.pid} GROUP BY ALL ORDER BY path`,
+      ),
+    ).toEqual(['0', '1', '2'].map((name) => ({ path: join(folder, name, 'libcudart.so.13'), calls: 7 })));
+  });
 
   test('--pid: the running process and no other on the same library; its end ends the trace', async () => {
     const wanted = await waiting(workload.gpuScenarios, 'steady', '3');

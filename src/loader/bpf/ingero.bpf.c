@@ -959,3 +959,32 @@ int dump_in_flight(struct bpf_iter__task *ctx)
 	drop_all(task, STATUS_IN_FLIGHT);
 	return 0;
 }
+
+/* Pids whose list of libraries changed. A ring of its own: its reader is woken, that of the records never. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} loads SEC(".maps");
+
+/* When the ring is full the next look at all processes finds what was missed. */
+static __always_inline int announce_load(struct task_struct *task)
+{
+	if (is_filtered(task))
+		return 0;
+	u64 pid = task->tgid;
+	bpf_ringbuf_output(&loads, &pid, sizeof(pid), BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/* On the function a dynamic loader calls for debuggers whenever it changed its list of libraries. */
+SEC("uprobe")
+int on_load(struct pt_regs *ctx)
+{
+	return announce_load((void *)bpf_get_current_task_btf());
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_exec_load(u64 *ctx)
+{
+	return announce_load((struct task_struct *)ctx[0]);
+}
