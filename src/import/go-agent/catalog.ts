@@ -93,7 +93,12 @@ export const CATALOG_TABLES: Readonly<Record<string, RowConverter>> = {
     context.schedstat.set(key, { start: start ?? 0n, end, total, events });
     // The counters start again with the agent.
     const goesOn =
-      last !== undefined && last.start === (start ?? 0n) && total >= last.total && events >= last.events;
+      last !== undefined &&
+      last.start === (start ?? 0n) &&
+      last.total >= 0n &&
+      last.events >= 0n &&
+      total >= last.total &&
+      events >= last.events;
     return {
       table: 'imported_cgroup_off_cpu',
       row: {

@@ -57,7 +57,12 @@ export class PageSource {
     // The size in the header counts only when the writer was new enough to keep it.
     const inHeader = header.readUInt32BE(28);
     const isKept = inHeader > 0 && header.readUInt32BE(24) === header.readUInt32BE(92);
-    this.pageCount = index.pageCount > 0 ? index.pageCount : isKept ? inHeader : filePages;
+    const claimed = index.pageCount > 0 ? index.pageCount : isKept ? inHeader : filePages;
+    // A damaged header can claim billions of pages. What is neither in the file nor in the log is not there.
+    this.pageCount = [...index.pages.keys()].reduce(
+      (most, page) => Math.max(most, Math.min(page, claimed)),
+      Math.min(claimed, filePages),
+    );
     this.encoding = encodingOf(header.readUInt32BE(56));
     this.userVersion = header.readInt32BE(60);
   }
