@@ -1,10 +1,15 @@
 import { visible } from '../query/visible.js';
+import type { ConvertReport } from './old-capture.js';
 import type { MigrateReport } from './run.js';
 
 const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
 
 /** What a migration did, as lines for a reader. */
-export function describeReport(report: MigrateReport): string[] {
+export function describeReport(report: MigrateReport | ConvertReport): string[] {
+  return 'accounting' in report ? describeConversion(report) : describeMigration(report);
+}
+
+function describeMigration(report: MigrateReport): string[] {
   const file = visible(report.file);
   const output = report.output === null ? '' : visible(report.output);
   const step = `schema ${report.from_schema} to ${report.to_schema}`;
@@ -26,4 +31,40 @@ export function describeReport(report: MigrateReport): string[] {
         ...lost,
       ];
   }
+}
+
+function describeConversion(report: ConvertReport): string[] {
+  const file = visible(report.file);
+  const output = visible(report.output);
+  const from = `Go agent, schema ${report.from_schema}`;
+  const events = count(report.events, 'event');
+  const caveats = [
+    ...report.salvage.map(
+      ({ source_table, damaged_places, recovered_rows }) =>
+        `  damaged: ${visible(source_table)}: ${count(damaged_places, 'place')} could not be read${
+          recovered_rows === 0 ? '' : `, ${count(recovered_rows, 'row')} found elsewhere`
+        }`,
+    ),
+    ...report.notes.map((note) => `  note: ${visible(note)}`),
+  ];
+  if (report.state === 'convertible') {
+    return [
+      `${file}: ${from}, ${count(report.runs, 'run')}, ${events}; would be written to ${output}.`,
+      ...caveats,
+    ];
+  }
+  const left = report.accounting.filter(({ reason }) => reason !== null);
+  const sum = (lines: readonly { source_rows: number }[]): number =>
+    lines.reduce((total, { source_rows }) => total + source_rows, 0);
+  const rows = sum(report.accounting);
+  return [
+    `${file}: ${from}, ${count(report.runs, 'run')}, ${events}, ${report.seconds.toFixed(1)} s`,
+    `  ${count(rows, 'row')} read = ${(rows - sum(left)).toLocaleString('en')} converted + ${sum(left).toLocaleString('en')} left out; counted again in the new file`,
+    ...left.map(
+      ({ source_table, source_rows, reason }) =>
+        `  left out: ${source_rows.toLocaleString('en')} of ${visible(source_table)}: ${visible(reason ?? '')}`,
+    ),
+    ...caveats,
+    `  written to ${output}; the original is unchanged`,
+  ];
 }

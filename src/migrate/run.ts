@@ -2,8 +2,9 @@ import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { checkSpace, writeNewFile } from '../capture/new-file.js';
 import { EXIT, IngeroError } from '../errors.js';
-import { captureKind, checkCaptureFile, type FileKind } from '../query/capture-file.js';
+import { captureKind, type FileKind } from '../query/capture-file.js';
 import { migrateCapture, type OnProgress, survey, type VerifiedTable } from './migrate.js';
+import { type ConvertReport, convertOldCapture } from './old-capture.js';
 
 /** Endings a capture's name may be given without. */
 const ENDINGS = ['.duckdb', '.db'];
@@ -15,6 +16,8 @@ export interface MigrateOptions {
   dryRun: boolean;
   /** Schema version to reach. */
   to: number;
+  /** Convert what can be read of a damaged capture of the Go agent. */
+  salvage: boolean;
   onProgress: OnProgress;
 }
 
@@ -83,11 +86,17 @@ export function defaultOutput(source: string, kind: FileKind, version: number): 
  *
  * Throws IngeroError: `EXIT.badCapture` for the original, `EXIT.output` for the new file, `schema-not-forward`.
  */
-export async function migrateFile(file: string, options: MigrateOptions): Promise<MigrateReport> {
+export async function migrateFile(
+  file: string,
+  options: MigrateOptions,
+): Promise<MigrateReport | ConvertReport> {
   const started = performance.now();
   const kind = captureKind(file);
-  checkCaptureFile(file);
   const source = realpathSync(file);
+  if (kind === 'sqlite') {
+    const output = options.out ?? defaultOutput(file, kind, options.to);
+    return convertOldCapture(file, source, { ...options, output });
+  }
   const { plan, events } = await survey(source, options.to);
   const report = {
     file,

@@ -73,17 +73,17 @@ function corrupt(sound: Buffer, pageSize: number, seed: number): Buffer {
 }
 
 /** Reads everything a conversion reads; returns the code of the error, or null. */
-function readAll(path: string, salvage: boolean): string | null {
+async function readAll(path: string, salvage: boolean): Promise<string | null> {
   try {
-    const { database } = openSource(path, salvage);
+    const { database } = await openSource(path, salvage);
     try {
-      explained(path, salvage, () => {
+      await explained(path, salvage, async () => {
         const account = new Account();
-        const { runs } = gather(database, account, () => {});
+        const { runs } = await gather(database, account, () => {});
         const context = { runs, schedstat: new Map() };
         for (const name of database.tables.keys()) {
           const convert = CATALOG_TABLES[name];
-          scanTable(database, name, account, (reader, row) => {
+          await scanTable(database, name, account, (reader, row) => {
             if (name === 'stack_traces') readFrames(reader.text(row, 'ips'), reader.text(row, 'frames'));
             convert?.(reader, row, context);
           });
@@ -99,7 +99,7 @@ function readAll(path: string, salvage: boolean): string | null {
   }
 }
 
-const CODES = [null, 'import-damaged', 'import-not-a-capture', 'capture-newer'];
+const CODES = [null, 'capture-damaged', 'not-a-capture', 'capture-newer'];
 
 describe('damaged files', () => {
   const sound = join(dir, 'sound.db');
@@ -119,14 +119,14 @@ describe('damaged files', () => {
     original = readFileSync(sound);
   });
 
-  test('2,000 of them: an error that says so, or what can be read; no crash, no hang, no change', () => {
+  test('2,000 of them: an error that says so, or what can be read; no crash, no hang, no change', async () => {
     const outcomes = new Map<string, number>();
     for (let seed = 0; seed < 2000; seed++) {
       const bytes = corrupt(original, 1024, seed);
       writeFileSync(path, bytes);
       for (const salvage of [false, true]) {
         const started = performance.now();
-        const code = readAll(path, salvage);
+        const code = await readAll(path, salvage);
         const outcome = `${salvage ? 'salvaged' : 'read'}: ${code}`;
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
         expect(CODES, `seed ${seed}`).toContain(code);
@@ -135,7 +135,7 @@ describe('damaged files', () => {
       if (!readFileSync(path).equals(bytes)) throw new Error(`seed ${seed}: the file was changed`);
     }
     // Damage is noticed, and most files can be saved.
-    expect(outcomes.get('read: import-damaged')).toBeGreaterThan(800);
+    expect(outcomes.get('read: capture-damaged')).toBeGreaterThan(800);
     expect(outcomes.get('salvaged: null')).toBeGreaterThan(1200);
   }, 120_000);
 

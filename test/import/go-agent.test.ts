@@ -507,7 +507,7 @@ describe('a file that cannot be converted', () => {
     const source = join(dir, `${name}.db`);
     sqlite(source, statements);
     const error = await failure(convert(source, join(dir, 'never.duckdb')));
-    expect([error.code, error.exitCode]).toEqual(['import-not-a-capture', 6]);
+    expect([error.code, error.exitCode]).toEqual(['not-a-capture', 6]);
     expect(error.message).toMatch(message);
   });
 

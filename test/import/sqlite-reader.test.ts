@@ -50,12 +50,12 @@ function read(table: SqliteTable, row: RowView): string {
   return table.columns.map((_, column) => quote(column)).join('|');
 }
 
-function readAll(path: string, name: string): string[] {
+async function readAll(path: string, name: string): Promise<string[]> {
   const database = SqliteDatabase.open(path, { salvage: false });
   try {
     const table = database.tables.get(name) as SqliteTable;
     const lines: string[] = [];
-    database.scan(table, (row) => lines.push(read(table, row)));
+    await database.scan(table, (row) => lines.push(read(table, row)));
     database.assertUnchanged();
     return lines;
   } finally {
@@ -81,7 +81,7 @@ describe.each([
   ['UTF-16, little endian', "PRAGMA encoding = 'UTF-16le';"],
   ['UTF-16, big endian', "PRAGMA encoding = 'UTF-16be';"],
 ])('a database with %s', (name, setup) => {
-  test('reads as the sqlite3 shell reads it', () => {
+  test('reads as the sqlite3 shell reads it', async () => {
     const path = join(dir, `${name}.db`);
     sqlite(
       path,
@@ -89,7 +89,7 @@ describe.each([
        ALTER TABLE mixed ADD COLUMN e TEXT; INSERT INTO mixed VALUES (1, 'added', NULL, 7, 'later');
        DELETE FROM mixed WHERE d % 7 = 0; VACUUM;`,
     );
-    expect(readAll(path, 'mixed')).toEqual(shown(path, 'mixed', ['a', 'b', 'c', 'd', 'e']));
+    expect(await readAll(path, 'mixed')).toEqual(shown(path, 'mixed', ['a', 'b', 'c', 'd', 'e']));
   });
 });
 
@@ -112,10 +112,10 @@ describe('a write-ahead log', () => {
     return copy;
   }
 
-  test('is read with the file, and nothing is written beside it', () => {
+  test('is read with the file, and nothing is written beside it', async () => {
     const path = withLog('log');
     const before = fingerprint(dir);
-    const rows = readAll(path, 't');
+    const rows = await readAll(path, 't');
     expect(fingerprint(dir)).toEqual(before);
     expect(existsSync(`${path}-shm`)).toBe(false);
     const twin = join(dir, 'twin.db');
@@ -126,25 +126,25 @@ describe('a write-ahead log', () => {
     expect(rows[0]).toBe("1|'changed'");
   });
 
-  test('that is cut off ends with its last complete transaction', () => {
+  test('that is cut off ends with its last complete transaction', async () => {
     const path = withLog('cut');
     truncateSync(`${path}-wal`, statSync(`${path}-wal`).size - 100);
     const twin = join(dir, 'cut-twin.db');
     cpSync(path, twin);
     cpSync(`${path}-wal`, `${twin}-wal`);
-    const rows = readAll(path, 't');
+    const rows = await readAll(path, 't');
     expect(rows).toEqual(shown(twin, 't', ['a', 'b']));
     expect(rows).toHaveLength(2);
   });
 
-  test('of another database is not read', () => {
+  test('of another database is not read', async () => {
     const path = withLog('foreign');
     writeFileSync(`${path}-wal`, Buffer.alloc(100_000, 7));
-    expect(readAll(path, 't')).toEqual(["1|'in the file'"]);
+    expect(await readAll(path, 't')).toEqual(["1|'in the file'"]);
   });
 });
 
-test('what is no SQLite database, or is being changed, is refused', () => {
+test('what is no SQLite database, or is being changed, is refused', async () => {
   const path = join(dir, 'text.db');
   writeFileSync(path, 'not a database at all, but long enough to hold a header'.repeat(4));
   expect(() => SqliteDatabase.open(path, { salvage: false })).toThrow(SqliteRefusal);
@@ -184,48 +184,48 @@ describe('damage', () => {
     return copy;
   }
 
-  function salvage(copy: string): { rows: string[]; damages: number; recovered: number } {
+  async function salvage(copy: string): Promise<{ rows: string[]; damages: number; recovered: number }> {
     const database = SqliteDatabase.open(copy, { salvage: true });
     const table = database.tables.get('t') as SqliteTable;
     const rows: string[] = [];
-    const { count, recovered } = database.scan(table, (row) => rows.push(read(table, row)));
+    const { count, recovered } = await database.scan(table, (row) => rows.push(read(table, row)));
     database.close();
     return { rows, damages: count, recovered };
   }
 
-  test('of a page is an error, and salvage reads the other pages', () => {
+  test('of a page is an error, and salvage reads the other pages', async () => {
     const copy = damage('page', (file) => overwrite(file, 40 * 1024, Buffer.alloc(1024, 0xee)));
-    expect(() => readAll(copy, 't')).toThrow(/page 41: /);
-    const all = readAll(path, 't');
-    const { rows, damages, recovered } = salvage(copy);
+    await expect(readAll(copy, 't')).rejects.toThrow(/page 41: /);
+    const all = await readAll(path, 't');
+    const { rows, damages, recovered } = await salvage(copy);
     expect([damages, recovered]).toEqual([1, 0]);
     expect(all).toEqual(expect.arrayContaining(rows));
     expect(rows.length).toBeGreaterThan(4900);
     expect(rows.length).toBeLessThan(5000);
   });
 
-  test('of the page that leads to all others is an error, and salvage finds the others again', () => {
+  test('of the page that leads to all others is an error, and salvage finds the others again', async () => {
     const root = Number(sqlite(path, "SELECT rootpage FROM sqlite_schema WHERE name = 't';"));
     const copy = damage('root', (file) => overwrite(file, (root - 1) * 1024, Buffer.alloc(1024)));
-    expect(() => readAll(copy, 't')).toThrow(new RegExp(`page ${root}: `));
-    const { rows, damages, recovered } = salvage(copy);
+    await expect(readAll(copy, 't')).rejects.toThrow(new RegExp(`page ${root}: `));
+    const { rows, damages, recovered } = await salvage(copy);
     expect(damages).toBe(1);
     expect(recovered).toBe(5000);
-    expect(new Set(rows)).toEqual(new Set(readAll(path, 't')));
+    expect(new Set(rows)).toEqual(new Set(await readAll(path, 't')));
   });
 
-  test('by truncation is an error, and salvage reads what is left', () => {
+  test('by truncation is an error, and salvage reads what is left', async () => {
     const copy = damage('cut', (file) => truncateSync(file, Math.floor(statSync(file).size / 2048) * 1024));
-    expect(() => readAll(copy, 't')).toThrow(SqliteDamage);
-    const { rows, damages } = salvage(copy);
+    await expect(readAll(copy, 't')).rejects.toThrow(SqliteDamage);
+    const { rows, damages } = await salvage(copy);
     expect(damages).toBeGreaterThan(0);
     expect(rows.length).toBeGreaterThan(2000);
     expect(rows.length).toBeLessThan(5000);
   });
 
-  test('does not bring back rows that were deleted', () => {
+  test('does not bring back rows that were deleted', async () => {
     const copy = damage('deleted', (file) => sqlite(file, 'DELETE FROM t WHERE a <= 2500;'));
-    const { rows, recovered } = salvage(copy);
+    const { rows, recovered } = await salvage(copy);
     expect([rows.length, recovered]).toEqual([2500, 0]);
   });
 });
@@ -236,7 +236,7 @@ function overwrite(file: string, offset: number, bytes: Buffer): void {
   writeFileSync(file, content);
 }
 
-test('CREATE TABLE statements give their columns and the one that is the rowid', () => {
+test('CREATE TABLE statements give their columns and the one that is the rowid', async () => {
   expect(
     parseCreateTable(`CREATE TABLE "odd ""name" (
       [a b] INTEGER NOT NULL DEFAULT (1 + (2)), -- a comment, with a comma

@@ -15,7 +15,7 @@ import { planDdl } from '../../src/capture/ddl.js';
 import { readCaptureSchema } from '../../src/capture/schema.js';
 import { SCHEMA_VERSION } from '../../src/capture/version.js';
 import { EXIT, IngeroError } from '../../src/errors.js';
-import { filesNamed, type MigrateOptions, migrateFile } from '../../src/migrate/run.js';
+import { filesNamed, type MigrateOptions, type MigrateReport, migrateFile } from '../../src/migrate/run.js';
 import { siteTable } from '../../src/packs/site-tables.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { readLibrary } from '../../src/query/library.js';
@@ -46,9 +46,10 @@ const migrate = (file: string, options: Partial<MigrateOptions> = {}) =>
     inPlace: false,
     dryRun: false,
     to: SCHEMA_VERSION,
+    salvage: false,
     onProgress: () => {},
     ...options,
-  });
+  }) as Promise<MigrateReport>;
 
 const rows = async (file: string, text: string) => (await sql(file, text)).rows.map(Object.values);
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { CaptureFile, type Row } from '../../capture/capture-file.js';
 import { wallClockNs } from '../../capture/clock.js';
 import { RowAppender } from '../../capture/row-appender.js';
@@ -28,8 +27,11 @@ export interface ImportOptions {
   out: string;
   /** Convert what can be read of a damaged file. */
   salvage: boolean;
-  /** Told how many events were read in the first pass, and written in the second, so far. */
-  onProgress?: (step: 'reading' | 'writing', events: number) => void;
+  /**
+   * Told how many events were read in the first pass, and written in the second, so far; `of` how many there are, 0
+   * while that is not known.
+   */
+  onProgress?: (step: 'reading' | 'writing', events: number, of: number) => void;
 }
 
 /** What a conversion did. All of it is in the new file too (`imports`, `import_accounting`, `import_salvage`). */
@@ -46,22 +48,42 @@ export interface ImportReport {
   notes: readonly string[];
 }
 
+/** Reads the events of a capture and says what would be converted, without an accounting. Throws as the conversion. */
+export async function surveyGoAgentCapture(source: string, salvage: boolean): Promise<ImportReport> {
+  const { database, schema } = await openSource(source, salvage);
+  try {
+    const account = new Account();
+    account.loss('sqlite_schema', database.schemaLoss);
+    const gathered = await explained(source, salvage, () => gather(database, account, () => {}));
+    return {
+      ...describe(source, database, gathered),
+      schema,
+      accounting: [],
+      salvage: account.salvage,
+    };
+  } finally {
+    database.close();
+  }
+}
+
 /**
  * Converts a capture of the older Go agent into one of the current schema: a pass over the events to see what is there,
  * one to write them, and a comparison of the rows at the end. The source is only read.
  *
  * Throws IngeroError: as {@link openSource}; `import-empty` when there is nothing to convert; `import-too-many-runs`;
- * `migration-mismatch` when the new file does not hold what was read. Throws DuckDB's error when it cannot write. What
+ * `migrate-mismatch` when the new file does not hold what was read. Throws DuckDB's error when it cannot write. What
  * there is of the new file is then left to the caller.
  */
 export async function importGoAgentCapture(options: ImportOptions): Promise<ImportReport> {
   const { source, out, salvage, onProgress } = options;
-  const { database, schema: sourceSchema } = openSource(source, salvage);
-  const reading = <T>(step: () => T): T => explained(source, salvage, step);
+  const { database, schema: sourceSchema } = await openSource(source, salvage);
+  const reading = <T>(step: () => T | Promise<T>): Promise<T> => explained(source, salvage, step);
   try {
     const account = new Account();
     account.loss('sqlite_schema', database.schemaLoss);
-    const gathered = reading(() => gather(database, account, (events) => onProgress?.('reading', events)));
+    const gathered = await reading(() =>
+      gather(database, account, (events) => onProgress?.('reading', events, 0)),
+    );
     if (gathered.runs.all.length === 0) {
       throw bad(
         'import-empty',
@@ -71,21 +93,14 @@ export async function importGoAgentCapture(options: ImportOptions): Promise<Impo
     }
     const schema = readCaptureSchema();
     const plan = planEvents(schema, gathered.runs.all, loadBuiltinPacks(), gathered.survey.addresses);
-    const found = {
-      source: digestOf(source),
-      wal: database.walPages > 0 && existsSync(`${source}-wal`) ? digestOf(`${source}-wal`) : null,
-      schema: sourceSchema,
-      runs: gathered.runs.all.length,
-      events: gathered.survey.events,
-      notes: notesOf(gathered),
-    };
+    const found = { ...describe(source, database, gathered), schema: sourceSchema };
     const file = await CaptureFile.open(out, schema, CHECKPOINT_BYTES);
     try {
       await file.create(plan.tables);
       const numbers = new ProcessNumbers();
       await writeEvents(database, file, schema, plan, gathered, numbers, account, options);
       await writeTables(database, file, schema, gathered, numbers, account, reading);
-      reading(() => database.assertUnchanged());
+      await reading(() => database.assertUnchanged());
       const report: ImportReport = { ...found, accounting: account.lines, salvage: account.salvage };
       await writeReport(file, schema, plan, gathered, report);
       await markContradictions(file);
@@ -101,13 +116,27 @@ export async function importGoAgentCapture(options: ImportOptions): Promise<Impo
   }
 }
 
+function describe(
+  source: string,
+  database: SqliteDatabase,
+  gathered: Gathered,
+): Pick<ImportReport, 'source' | 'wal' | 'runs' | 'events' | 'notes'> {
+  return {
+    source: digestOf(source),
+    wal: database.walPages > 0 ? digestOf(`${source}-wal`) : null,
+    runs: gathered.runs.all.length,
+    events: gathered.survey.events,
+    notes: notesOf(gathered),
+  };
+}
+
 /** Second pass over the events. */
 async function writeEvents(
   database: SqliteDatabase,
   file: CaptureFile,
   schema: CaptureSchema,
   plan: EventPlan,
-  { runs, stacks }: Gathered,
+  { runs, stacks, survey }: Gathered,
   numbers: ProcessNumbers,
   account: Account,
   { source, salvage, onProgress }: ImportOptions,
@@ -117,11 +146,11 @@ async function writeEvents(
   const event = new EventRow(table);
   let written = 0;
   try {
-    explained(source, salvage, () =>
+    await explained(source, salvage, () =>
       database.scan(table, (row) => {
         if (event.read(row) !== null) return;
         writer.write(event);
-        if (++written % PROGRESS_EVENTS === 0) onProgress?.('writing', written);
+        if (++written % PROGRESS_EVENTS === 0) onProgress?.('writing', written, survey.events);
       }),
     );
   } finally {
@@ -140,7 +169,7 @@ async function writeTables(
   gathered: Gathered,
   numbers: ProcessNumbers,
   account: Account,
-  reading: <T>(step: () => T) => T,
+  reading: <T>(step: () => T | Promise<T>) => Promise<T>,
 ): Promise<void> {
   const appenders = new Map<string, RowAppender>();
   for (const [table, spec] of Object.entries(schema.tables)) {
@@ -161,10 +190,10 @@ async function writeTables(
     for (const run of gathered.runs.all) {
       if (run.session !== undefined) append('imported_sessions', sessionRow(run, run.session));
     }
-    reading(() => {
-      writeStacks(database, gathered, account, append);
+    await reading(async () => {
+      await writeStacks(database, gathered, account, append);
       const context: CatalogContext = { runs: gathered.runs, schedstat: new Map() };
-      for (const name of database.tables.keys()) copyTable(database, name, context, account, append);
+      for (const name of database.tables.keys()) await copyTable(database, name, context, account, append);
     });
   } finally {
     for (const appender of appenders.values()) appender.close();
@@ -174,16 +203,16 @@ async function writeTables(
 /** Tables that are dealt with by name. */
 const APART = new Set(['events', 'sessions', 'process_names', 'stack_traces']);
 
-function copyTable(
+async function copyTable(
   database: SqliteDatabase,
   name: string,
   context: CatalogContext,
   account: Account,
   append: (table: string, row: Row) => void,
-): void {
+): Promise<void> {
   if (APART.has(name)) return;
   const convert = CATALOG_TABLES[name];
-  scanTable(database, name, account, (reader, row) => {
+  await scanTable(database, name, account, (reader, row) => {
     const converted = convert?.(reader, row, context) ?? {
       reason: LOOKUP_TABLES[name] ?? 'not a table of the Go agent',
     };
@@ -199,14 +228,14 @@ function copyTable(
  * The stacks. Of one that events refer to and the file lacks, only the hash is known; one that no event refers to is
  * kept where it can only be of one run.
  */
-function writeStacks(
+async function writeStacks(
   database: SqliteDatabase,
   { stacks, runs }: Gathered,
   account: Account,
   append: (table: string, row: Row) => void,
-): void {
+): Promise<void> {
   const depths = new Map<number, number>();
-  scanTable(database, 'stack_traces', account, (reader, row) => {
+  await scanTable(database, 'stack_traces', account, (reader, row) => {
     const hash = reader.bigint(row, 'hash') ?? 0n;
     const [run, ...others] = runs.all;
     if (run !== undefined && others.length === 0) stacks.meet(run, ...wordsOf(hash));

@@ -40,9 +40,9 @@ export class TextIds {
 
   /** Number of the text in a column; 0 for none. */
   idOf(row: RowView, column: number): number {
+    if (row.holds(column, this.#last)) return this.#lastId;
     if (row.kind(column) !== 'text') return 0;
     const bytes = row.bytesOf(column);
-    if (bytes.equals(this.#last)) return this.#lastId;
     const text = row.text(column);
     let id = this.#ids.get(text);
     if (id === undefined) {
@@ -89,6 +89,7 @@ export class EventRow {
   cgroup = 0;
   hasInlineStack = false;
   readonly #at: Readonly<Record<Column, number>>;
+  readonly #needed: readonly number[];
 
   constructor(table: SqliteTable) {
     const names = table.columns.map(({ name }) => name.toLowerCase());
@@ -96,6 +97,7 @@ export class EventRow {
       Column,
       number
     >;
+    this.#needed = NEEDED.map((name) => this.#at[name]);
   }
 
   /** Columns every events table has had that this one lacks; with any, it is none of the old agent's. */
@@ -106,7 +108,9 @@ export class EventRow {
   /** Reads a row. Returns why it cannot be converted, or null. */
   read(row: RowView): string | null {
     const at = this.#at;
-    for (const name of NEEDED) if (row.kind(at[name]) !== 'integer') return `${name} is not a number`;
+    for (let index = 0; index < NEEDED.length; index++) {
+      if (!row.isInteger(this.#needed[index] as number)) return `${NEEDED[index]} is not a number`;
+    }
     this.source = row.integer(at.source);
     this.op = row.integer(at.op);
     if (this.source < 0 || this.source > 0xffff || this.op < 0 || this.op > 0xffff) {

@@ -28,29 +28,26 @@ export interface Gathered {
 }
 
 /** Visits the rows of a table if the file has it. */
-export function scanTable(
+export async function scanTable(
   database: SqliteDatabase,
   name: string,
   account: Account,
   onRow: (reader: TableReader, row: RowView) => void,
-): void {
+): Promise<void> {
   const table = database.tables.get(name);
   if (table === undefined) return;
   const reader = new TableReader(table);
-  account.loss(
-    name,
-    database.scan(table, (row) => onRow(reader, row)),
-  );
+  account.loss(name, await database.scan(table, (row) => onRow(reader, row)));
 }
 
 /** First pass: the sessions, every event once, and the tables that describe processes. Throws what the reader throws. */
-export function gather(
+export async function gather(
   database: SqliteDatabase,
   account: Account,
   onEvents: (events: number) => void,
-): Gathered {
+): Promise<Gathered> {
   const sessions: Session[] = [];
-  scanTable(database, 'sessions', account, (reader, row) => {
+  await scanTable(database, 'sessions', account, (reader, row) => {
     const session = readSession(reader, row);
     if (session === null) account.left('sessions', 'it has no time');
     else {
@@ -62,7 +59,7 @@ export function gather(
   const stacks = new StackIndex();
   const survey = new Survey(runs, stacks);
   const event = new EventRow(database.tables.get('events') as SqliteTable);
-  scanTable(database, 'events', account, (_reader, row) => {
+  await scanTable(database, 'events', account, (_reader, row) => {
     survey.add(event, row);
     if (survey.events % PROGRESS_EVENTS === 0) onEvents(survey.events);
   });
@@ -72,8 +69,8 @@ export function gather(
     runs,
     stacks,
     survey,
-    names: processNames(database, runs, account),
-    cgroups: cgroups(database, runs),
+    names: await processNames(database, runs, account),
+    cgroups: await cgroups(database, runs),
   };
 }
 
@@ -81,11 +78,15 @@ export function gather(
  * Names by pid. Where a file was merged from several nodes, the last node's name for a pid has replaced the others': it
  * could be that of another process, and is not taken over.
  */
-function processNames(database: SqliteDatabase, runs: Runs, account: Account): ReadonlyMap<number, string> {
+async function processNames(
+  database: SqliteDatabase,
+  runs: Runs,
+  account: Account,
+): Promise<ReadonlyMap<number, string>> {
   const names = new Map<number, string>();
   const seen = new Set(runs.all.flatMap((run) => [...run.processes.keys()]));
   const isOneNode = runs.nodes.length === 1;
-  scanTable(database, 'process_names', account, (reader, row) => {
+  await scanTable(database, 'process_names', account, (reader, row) => {
     const pid = reader.integer(row, 'pid');
     if (!isOneNode) account.left('process_names', 'pids of several nodes cannot be told apart');
     else if (pid === null || !seen.has(pid)) account.left('process_names', 'no event is of this process');
@@ -98,12 +99,12 @@ function processNames(database: SqliteDatabase, runs: Runs, account: Account): R
 }
 
 /** Control groups by id; ids of several nodes cannot be told apart. The table is accounted for when it is copied. */
-function cgroups(database: SqliteDatabase, runs: Runs): ReadonlyMap<number, Cgroup> {
+async function cgroups(database: SqliteDatabase, runs: Runs): Promise<ReadonlyMap<number, Cgroup>> {
   const found = new Map<number, Cgroup>();
   const table = database.tables.get('cgroup_metadata');
   if (table === undefined || runs.nodes.length !== 1) return found;
   const reader = new TableReader(table);
-  database.scan(table, (row) => {
+  await database.scan(table, (row) => {
     const id = reader.integer(row, 'cgroup_id');
     if (id === null) return;
     found.set(id, {

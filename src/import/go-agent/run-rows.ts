@@ -24,7 +24,7 @@ export function captureRow(
     hostname: run.node === '' ? null : run.node,
     kernel: session?.kernel ?? null,
     cpu_count: session?.cpuCores ?? null,
-    started_at: session?.startedNs ?? run.firstNs,
+    started_at: session?.startedNs ?? run.first?.ns ?? null,
     ended_at: session?.stoppedNs ?? null,
     // The agent says that it ended, not why.
     end_reason: session?.stoppedNs === null ? 'cut-off' : 'unknown',
@@ -74,7 +74,7 @@ export function* processRows({ runs, names, cgroups }: Gathered, numbers: Proces
         run_id: run.id,
         process_id: numbers.idOf(run, process.pid),
         pid: process.pid,
-        first_seen: process.firstSeenNs,
+        first_seen: process.firstSeen.ns,
         comm: process.comm ?? names.get(process.pid) ?? null,
         cgroup: cgroup?.path ?? null,
         container_id: cgroup?.containerId ?? null,
@@ -102,7 +102,7 @@ export function* threadRows({ runs, names }: Gathered, numbers: ProcessNumbers):
         pid: thread.pid,
         process_id: numbers.idOf(run, thread.pid),
         name: thread.name ?? names.get(thread.tid) ?? null,
-        first_seen: thread.firstSeenNs,
+        first_seen: thread.firstSeen.ns,
       };
     }
   }

@@ -8,10 +8,33 @@ const MAX_ADDRESSES = 1 << 17;
 const ALIGNMENT = 256;
 const TWO_32 = 2 ** 32;
 
+/** The earliest of the times it is shown. */
+export class Earliest {
+  /** ns since 1970. */
+  ns: bigint;
+  /** The same, exact to about 256 ns: most times are later by far, and are not made into a bigint. */
+  #about: number;
+
+  constructor(ns: bigint) {
+    this.ns = ns;
+    this.#about = Number(ns);
+  }
+
+  meet(event: EventRow): void {
+    if (event.start <= this.#about) this.include(event.startNs);
+  }
+
+  include(ns: bigint): void {
+    if (ns >= this.ns) return;
+    this.ns = ns;
+    this.#about = Number(ns);
+  }
+}
+
 /** One process of a run, as its events show it. */
 export interface ProcessFacts {
   pid: number;
-  firstSeenNs: bigint;
+  firstSeen: Earliest;
   comm: string | null;
   rank: number | null;
   local_rank: number | null;
@@ -23,7 +46,7 @@ export interface ProcessFacts {
 export interface ThreadFacts {
   tid: number;
   pid: number;
-  firstSeenNs: bigint;
+  firstSeen: Earliest;
   name: string | null;
 }
 
@@ -43,7 +66,8 @@ export class Run {
   readonly ops = new Map<number, OpFacts>();
   readonly processes = new Map<number, ProcessFacts>();
   readonly threads = new Map<number, ThreadFacts>();
-  firstNs: bigint | null = null;
+  /** Of its events; null without any. */
+  first: Earliest | null = null;
   #allocations = 0;
   #allocationsWithZero = 0;
   readonly #allocated = new Set<number>();

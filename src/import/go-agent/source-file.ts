@@ -36,17 +36,17 @@ export interface SourceSchema {
 }
 
 /**
- * Opens a capture of the old agent. Throws IngeroError with `EXIT.badCapture`: `import-not-a-capture`, `import-damaged`,
+ * Opens a capture of the old agent. Throws IngeroError with `EXIT.badCapture`: `not-a-capture`, `capture-damaged`,
  * `capture-busy`, `capture-newer`, `capture-unreadable`.
  */
 export function openSource(
   path: string,
   salvage: boolean,
-): { database: SqliteDatabase; schema: SourceSchema } {
-  return explained(path, salvage, () => {
+): Promise<{ database: SqliteDatabase; schema: SourceSchema }> {
+  return explained(path, salvage, async () => {
     const database = SqliteDatabase.open(path, { salvage });
     try {
-      return { database, schema: detect(path, database) };
+      return { database, schema: await detect(path, database) };
     } catch (error) {
       database.close();
       throw error;
@@ -55,9 +55,9 @@ export function openSource(
 }
 
 /** Runs a step that reads the file, saying what it means when that fails. */
-export function explained<T>(path: string, salvage: boolean, step: () => T): T {
+export async function explained<T>(path: string, salvage: boolean, step: () => T | Promise<T>): Promise<T> {
   try {
-    return step();
+    return await step();
   } catch (error) {
     if (error instanceof SqliteDamage) throw damaged(path, error, salvage);
     if (error instanceof SqliteRefusal) throw refused(path, error);
@@ -71,7 +71,7 @@ export function explained<T>(path: string, salvage: boolean, step: () => T): T {
   }
 }
 
-function detect(path: string, database: SqliteDatabase): SourceSchema {
+async function detect(path: string, database: SqliteDatabase): Promise<SourceSchema> {
   const events = database.tables.get('events');
   const names = [...database.tables.keys()].filter((name) => !name.startsWith('sqlite_'));
   if (events === undefined) {
@@ -91,15 +91,15 @@ function detect(path: string, database: SqliteDatabase): SourceSchema {
       'Use a newer ingero.',
     );
   }
-  return { version: versionOf(database, columns), userVersion };
+  return { version: await versionOf(database, columns), userVersion };
 }
 
 /** The version the file says it has; else the first one with the columns it has. */
-function versionOf(database: SqliteDatabase, eventColumns: readonly string[]): string {
+async function versionOf(database: SqliteDatabase, eventColumns: readonly string[]): Promise<string> {
   const info = database.tables.get('schema_info');
   let version = '';
   if (info !== undefined) {
-    database.scan(info, (row) => {
+    await database.scan(info, (row) => {
       if (row.text(0) === 'version') version = row.text(1);
     });
   }
@@ -114,7 +114,7 @@ function list(names: readonly string[]): string {
 
 function notACapture(path: string, found: string): IngeroError {
   return bad(
-    'import-not-a-capture',
+    'not-a-capture',
     `${path} is an SQLite database, but not a capture of the Go agent: ${found}.`,
     'Check that this is the right file.',
   );
@@ -122,7 +122,7 @@ function notACapture(path: string, found: string): IngeroError {
 
 function damaged(path: string, error: SqliteDamage, salvage: boolean): IngeroError {
   return bad(
-    'import-damaged',
+    'capture-damaged',
     `${path} is truncated or damaged: ${error.message}.`,
     salvage
       ? 'Nothing can be saved of it: copy the file again from where it was recorded.'
@@ -135,14 +135,14 @@ function refused(path: string, error: SqliteRefusal): IngeroError {
   switch (error.kind) {
     case 'not-sqlite':
       return bad(
-        'import-not-a-capture',
+        'not-a-capture',
         `${path} is not an SQLite database.`,
         'Check that this is the right file.',
         error,
       );
     case 'hot-journal':
       return bad(
-        'import-damaged',
+        'capture-damaged',
         `${error.message}: ${path} has to be rolled back before it can be trusted.`,
         'Open a copy of both files with the sqlite3 shell once, or convert the file as it is with --salvage.',
         error,

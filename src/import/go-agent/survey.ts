@@ -1,12 +1,12 @@
 import type { RowView } from '../sqlite/index.js';
 import type { EventRow } from './event-row.js';
 import { pidIsTid, SOURCE } from './operations.js';
-import type { ProcessFacts, Run, Runs } from './runs.js';
+import { Earliest, type ProcessFacts, type Run, type Runs } from './runs.js';
 import type { StackIndex } from './stacks.js';
 
 /** A thread seen only where the old agent does not say its process. */
 interface SwitchedThread {
-  firstSeenNs: bigint;
+  firstSeen: Earliest;
   comm: string | null;
   cgroup: number;
   events: number;
@@ -43,7 +43,8 @@ export class Survey {
     event.readIdentity(row);
     const run = this.#runs.runOf(event.nodes.texts[event.node] as string, event.start);
     run.count(event);
-    if (run.firstNs === null || event.startNs < run.firstNs) run.firstNs = event.startNs;
+    if (run.first === null) run.first = new Earliest(event.startNs);
+    else run.first.meet(event);
     this.#stacks.meet(run, event.stackLow, event.stackHigh);
     if (event.hasInlineStack && event.stackLow === 0 && event.stackHigh === 0) this.inlineStacks++;
     if (event.source === SOURCE.tcp) {
@@ -60,12 +61,12 @@ export class Survey {
       for (const [tid, thread] of threads) {
         const known = run.threads.get(tid);
         const pid = known?.pid ?? tid;
-        const process = this.#process(run, pid, thread.firstSeenNs);
+        const process = this.#process(run, pid, thread.firstSeen.ns);
         addCgroup(process, thread.cgroup, thread.events);
-        if (thread.firstSeenNs < process.firstSeenNs) process.firstSeenNs = thread.firstSeenNs;
-        if (known === undefined)
-          run.threads.set(tid, { tid, pid, firstSeenNs: thread.firstSeenNs, name: thread.comm });
-        else if (thread.firstSeenNs < known.firstSeenNs) known.firstSeenNs = thread.firstSeenNs;
+        process.firstSeen.include(thread.firstSeen.ns);
+        if (known === undefined) {
+          run.threads.set(tid, { tid, pid, firstSeen: thread.firstSeen, name: thread.comm });
+        } else known.firstSeen.include(thread.firstSeen.ns);
       }
     }
     for (const run of this.#runs.all) {
@@ -77,17 +78,18 @@ export class Survey {
   }
 
   #meet(run: Run, event: EventRow, row: RowView, comm: string | null): void {
-    const { pid, tid, startNs } = event;
-    const process = this.#process(run, pid, startNs);
-    if (startNs < process.firstSeenNs) process.firstSeenNs = startNs;
+    const { pid, tid } = event;
+    const process = run.processes.get(pid) ?? this.#process(run, pid, event.startNs);
+    process.firstSeen.meet(event);
     addCgroup(process, event.cgroup, 1);
     if (process.rank === null && process.local_rank === null && process.world_size === null) {
       Object.assign(process, event.ranks(row));
     }
     const thread = run.threads.get(tid);
-    if (thread === undefined) run.threads.set(tid, { tid, pid, firstSeenNs: startNs, name: comm });
+    if (thread === undefined)
+      run.threads.set(tid, { tid, pid, firstSeen: new Earliest(event.startNs), name: comm });
     else {
-      if (startNs < thread.firstSeenNs) thread.firstSeenNs = startNs;
+      thread.firstSeen.meet(event);
       thread.name ??= comm;
     }
   }
@@ -100,11 +102,16 @@ export class Survey {
     }
     const thread = threads.get(event.tid);
     if (thread === undefined) {
-      threads.set(event.tid, { firstSeenNs: event.startNs, comm, cgroup: event.cgroup, events: 1 });
+      threads.set(event.tid, {
+        firstSeen: new Earliest(event.startNs),
+        comm,
+        cgroup: event.cgroup,
+        events: 1,
+      });
       return;
     }
     thread.events++;
-    if (event.startNs < thread.firstSeenNs) thread.firstSeenNs = event.startNs;
+    thread.firstSeen.meet(event);
     thread.comm ??= comm;
   }
 
@@ -113,7 +120,7 @@ export class Survey {
     if (process === undefined) {
       process = {
         pid,
-        firstSeenNs,
+        firstSeen: new Earliest(firstSeenNs),
         comm: null,
         rank: null,
         local_rank: null,

@@ -7,7 +7,7 @@ import type { EventPlan } from './probe-plan.js';
 
 /**
  * Compares what is in the new file with what was read from the old one: the events of every operation and session,
- * and the rows of every other table. Throws `migration-mismatch` with the first difference.
+ * and the rows of every other table. Throws `migrate-mismatch` with the first difference.
  */
 export async function verify(
   file: CaptureFile,
@@ -45,7 +45,7 @@ function mismatch(what: string, expected: number, found: number): IngeroError {
   return new IngeroError(
     `The new file does not hold what was read: ${found} rows of ${what} instead of ${expected}.`,
     {
-      code: 'migration-mismatch',
+      code: 'migrate-mismatch',
       exitCode: EXIT.internal,
       next: 'The original is unchanged. Report this; it is a defect in ingero.',
     },

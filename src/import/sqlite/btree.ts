@@ -38,8 +38,8 @@ export class PageSet {
   }
 }
 
-/** Visits every row of the table with the given root page, in rowid order. */
-export function walkTable(walk: Walk, root: number): void {
+/** Visits every row of the table with the given root page, in rowid order; yields after each page. */
+export function* walkTable(walk: Walk, root: number): Generator<void> {
   const keys = new RowidOrder();
   // Children are taken off the end: the first comes last.
   const pages = [{ page: root, depth: 0 }];
@@ -60,6 +60,7 @@ export function walkTable(walk: Walk, root: number): void {
       if (!(error instanceof SqliteDamage)) throw error;
       walk.onDamage(error);
     }
+    yield;
   }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { PageSet, walkLeaf, walkTable } from './btree.js';
 import { parseCreateTable, type TableDefinition } from './create-table.js';
 import type { SqliteDamage } from './damage.js';
@@ -27,6 +28,16 @@ export interface OpenDatabase {
 
 /** Damages that are told one by one. */
 const TOLD = 20;
+/** A scan lets others have a turn this often. */
+const PAUSE_MS = 40;
+
+/** Runs a generator to its end. */
+function finish<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
 
 /**
  * An SQLite database, read without SQLite and without changing a byte of it or beside it: the tables and their rows,
@@ -45,12 +56,14 @@ export class SqliteDatabase {
     this.#salvage = salvage;
     const tables = new Map<string, SqliteTable>();
     // sqlite_schema: type, name, tbl_name, rootpage, sql.
-    this.schemaLoss = this.#walk(1, -1, (row) => {
-      if (row.text(0) !== 'table') return;
-      const definition = parseCreateTable(row.text(4));
-      if (definition === undefined) return;
-      tables.set(row.text(1), { name: row.text(1), rootPage: row.integer(3), ...definition });
-    });
+    this.schemaLoss = finish(
+      this.#walk(1, -1, (row) => {
+        if (row.text(0) !== 'table') return;
+        const definition = parseCreateTable(row.text(4));
+        if (definition === undefined) return;
+        tables.set(row.text(1), { name: row.text(1), rootPage: row.integer(3), ...definition });
+      }),
+    );
     this.tables = tables;
   }
 
@@ -79,10 +92,18 @@ export class SqliteDatabase {
 
   /**
    * Visits every row of a table. Throws SqliteDamage at the first place that cannot be read, unless opened to salvage:
-   * then it is counted and the rest is visited, with rows of pages that lost their connection at the end.
+   * then it is counted and the rest is visited, with rows of pages that lost their connection at the end. Signals and
+   * timers of the process get their turn meanwhile.
    */
-  scan(table: SqliteTable, onRow: (row: RowView) => void): ScanLoss {
-    return this.#walk(table.rootPage, table.rowidColumn, onRow, table.name);
+  async scan(table: SqliteTable, onRow: (row: RowView) => void): Promise<ScanLoss> {
+    const walk = this.#walk(table.rootPage, table.rowidColumn, onRow, table.name);
+    for (let pause = performance.now() + PAUSE_MS; ; ) {
+      const step = walk.next();
+      if (step.done) return step.value;
+      if (performance.now() < pause) continue;
+      await setImmediate();
+      pause = performance.now() + PAUSE_MS;
+    }
   }
 
   /** Throws SqliteRefusal when somebody wrote to the file since it was opened. */
@@ -94,7 +115,12 @@ export class SqliteDatabase {
     this.#source.close();
   }
 
-  #walk(root: number, rowidColumn: number, onRow: (row: RowView) => void, table?: string): ScanLoss {
+  *#walk(
+    root: number,
+    rowidColumn: number,
+    onRow: (row: RowView) => void,
+    table?: string,
+  ): Generator<void, ScanLoss> {
     const damages: string[] = [];
     let count = 0;
     let recovered = 0;
@@ -111,7 +137,7 @@ export class SqliteDatabase {
         if (damages.length < TOLD) damages.push(damage.message);
       },
     };
-    walkTable(walk, root);
+    yield* walkTable(walk, root);
     if (this.#salvage && table !== undefined) {
       this.#orphans ??= findOrphans(this.#source, [...this.tables.values()]);
       const found = {
@@ -123,6 +149,7 @@ export class SqliteDatabase {
       };
       for (const page of this.#orphans.get(table) ?? []) {
         if (!walk.seen.has(page)) walkLeaf(found, page);
+        yield;
       }
     }
     return { damages, count, recovered };

@@ -32,7 +32,7 @@ function ownedPages(source: PageSource, tables: readonly SqliteTable[]): PageSet
   const ignore = (): void => {};
   for (const root of [1, ...tables.map(({ rootPage }) => rootPage)]) {
     const row = new RowView(source.encoding);
-    walkTable({ source, row, seen: owned, onRow: ignore, onDamage: ignore }, root);
+    for (const _page of walkTable({ source, row, seen: owned, onRow: ignore, onDamage: ignore }, root));
   }
   // Freelist trunk pages: the next one, how many leaves, the leaves.
   let trunk = tryPage(source, 1)?.readUInt32BE(32) ?? 0;

@@ -75,6 +75,23 @@ export class RowView {
     return type % 2 === 0 ? 'blob' : 'text';
   }
 
+  isInteger(column: number): boolean {
+    if (column === this.#rowidColumn) return true;
+    if (column < 0 || column >= this.columns) return false;
+    const type = this.#types[column] as number;
+    return type > 0 && type < 10 && type !== 7;
+  }
+
+  /** Whether a column holds exactly this text, given as stored; cheaper than reading it. */
+  holds(column: number, text: Buffer): boolean {
+    if (column < 0 || column >= this.columns) return false;
+    if ((this.#types[column] as number) !== 13 + text.length * 2) return false;
+    const at = this.#offsets[column] as number;
+    for (let index = 0; index < text.length; index++)
+      if (this.#bytes[at + index] !== text[index]) return false;
+    return true;
+  }
+
   /** Reads an integer into `low` and `high`; anything else reads as 0. */
   read64(column: number): void {
     if (column === this.#rowidColumn) {
