@@ -14,10 +14,13 @@ export function probeOrigins(pack: Pack, origin: (at: PackPath) => Origin): Prob
   return pack.probes.map(({ capture, ...probe }, index) =>
     Object.fromEntries([
       ...Object.keys(probe).map((key) => [key, place(['probes', index, key])]),
-      ...(capture ?? []).map(({ column }, position) => [
-        `capture.${column}`,
-        place(['probes', index, 'capture', position]),
-      ]),
+      ...(capture ?? []).flatMap(({ column, redact }, position) => {
+        const at = ['probes', index, 'capture', position];
+        return [
+          [`capture.${column}`, place(at)],
+          ...(redact === undefined ? [] : [[`redact.${column}`, place([...at, 'redact'])]]),
+        ];
+      }),
     ]),
   );
 }

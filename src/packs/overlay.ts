@@ -8,7 +8,7 @@ import type { PackDocument } from './document.js';
 import { checkOverlayGrammar } from './grammar.js';
 import type { PackIssue, PackPath } from './issue.js';
 import { withSuggestion } from './issue.js';
-import type { ConditionSpec, PackProblem, ProbeSpec, WhenSpec } from './model.js';
+import type { CaptureSpec, ConditionSpec, PackProblem, ProbeSpec, WhenSpec } from './model.js';
 import { readPackText, readYaml } from './pack-text.js';
 import { parsePrototype, parseTypes } from './prototype.js';
 import { didYouMean } from './suggest.js';
@@ -39,8 +39,13 @@ interface ProbeOverlay {
   enabled?: boolean;
   required?: boolean;
   mode?: 'call' | 'entry';
+  ok?: readonly number[];
+  sample?: string;
+  stack?: 'off' | 'always';
   when?: readonly WhenSpec[];
   where?: readonly ConditionSpec[];
+  /** By column. */
+  redact?: Readonly<Record<string, 'hash' | 'drop'>>;
 }
 
 /** A value an overlay sets. */
@@ -94,7 +99,8 @@ export class LayeredYaml {
       this.problems.push(...overlay.problems);
       if (overlay.content !== undefined) this.#collect(overlay, overlay.content, probes);
     }
-    this.value = this.#changes.length === 0 ? value : structuredClone(value);
+    // What an alias repeats is no longer shared: a change of one place must not show in another.
+    this.value = this.#changes.length === 0 ? value : (JSON.parse(JSON.stringify(value)) as unknown);
     for (const { at, value: set } of this.#changes) setIn(this.value, at, set);
   }
 
@@ -131,8 +137,12 @@ export class LayeredYaml {
           };
           this.problems.push(document.locate(withSuggestion(issue, didYouMean(op, known))));
         }
+        for (const [column, redact] of Object.entries(settings.redact ?? {})) {
+          this.#redact(column, redact, matches, { document, from: [...from, 'redact', column] });
+        }
         for (const { index } of matches) {
           for (const [key, set] of Object.entries(settings)) {
+            if (key === 'redact') continue;
             this.#changes.push({
               at: ['probes', index, key],
               value: Array.isArray(set) && set.length === 0 ? undefined : set,
@@ -144,12 +154,39 @@ export class LayeredYaml {
       }
     }
   }
+
+  /** Redacts a column in every one of these probes that captures it; one of them has to. */
+  #redact(
+    column: string,
+    value: 'hash' | 'drop',
+    probes: readonly NamedProbe[],
+    source: Pick<Change, 'document' | 'from'>,
+  ): void {
+    const places = probes.flatMap(({ index, columns }) =>
+      columns.flatMap((name, position) => (name === column ? [[index, position] as const] : [])),
+    );
+    for (const [index, position] of places) {
+      this.#changes.push({ at: ['probes', index, 'capture', position, 'redact'], value, ...source });
+    }
+    if (places.length > 0 || probes.length === 0) return;
+    const { document, from: at } = source;
+    const issue: PackIssue = {
+      rule: 'unknown-column',
+      message: `no column ${column} is captured`,
+      at,
+      key: true,
+    };
+    const near = didYouMean(column, new Set(probes.flatMap(({ columns }) => columns)));
+    this.problems.push(document.locate(withSuggestion(issue, near)));
+  }
 }
 
 /** A probe of a pack that may be wrong, with the name its rows have. */
 interface NamedProbe {
   index: number;
   op: string;
+  /** Columns it captures, in order. */
+  columns: readonly string[];
 }
 
 function probesOf(value: unknown): NamedProbe[] {
@@ -159,7 +196,8 @@ function probesOf(value: unknown): NamedProbe[] {
   return probes.flatMap((probe: Partial<ProbeSpec> | null, index): NamedProbe[] => {
     if (typeof probe?.prototype !== 'string') return [];
     const op = probe.op ?? parsePrototype(probe.prototype, table).prototype?.name;
-    return typeof op === 'string' ? [{ index, op }] : [];
+    const captures = Array.isArray(probe.capture) ? (probe.capture as (Partial<CaptureSpec> | null)[]) : [];
+    return typeof op === 'string' ? [{ index, op, columns: captures.map((one) => one?.column ?? '') }] : [];
   });
 }
 

@@ -96,6 +96,22 @@ probes:
     expect(pack?.probes[0]).not.toHaveProperty('where');
   });
 
+  it('redacts columns, samples and takes stacks', () => {
+    const { pack, origin } = applied(
+      'overlays: site\nprobes:\n  read: { redact: { bytes: drop }, sample: 1/10, stack: always }\n',
+    );
+    // The capture is written once in the pack, for two functions by an alias.
+    expect(pack?.probes.map(({ capture }) => capture?.[0]?.redact)).toEqual([undefined, 'drop', undefined]);
+    expect(pack?.probes[1]).toMatchObject({ sample: '1/10', stack: 'always' });
+    if (pack === undefined || origin === undefined) throw new Error('no pack');
+    expect(probeOrigins(pack, origin)[1]).toMatchObject({ 'redact.bytes': '0.overlay.yaml:3' });
+    const all = applied('overlays: site\nprobes: { "*": { redact: { bytes: hash } } }\n');
+    expect(all.pack?.probes.map(({ capture }) => capture?.[0]?.redact)).toEqual(['hash', 'hash', undefined]);
+    expect(problems('overlays: site\nprobes:\n  site_free: { redact: { byte: drop } }\n')).toEqual([
+      '0.overlay.yaml:3:26 unknown-column: no column byte is captured',
+    ]);
+  });
+
   it('applied later wins', () => {
     const { pack } = applied(
       'overlays: site\nprobes: { read: { mode: entry, required: false } }\n',
@@ -232,8 +248,8 @@ probes:
     required: true
     when: [{ of: version, is: ge, value: '2.22' }, { symbol: f, is: absent }]
     where: &w [{ arg: n, is: in, values: [1, 2] }, { of: duration, is: gt, value: 5 }]
-  read: { where: *w, enabled: false }
-  site_free: { when: [], where: [] }
+  site_free: { when: [], where: [], stack: 'off' }
+  read: { where: *w, enabled: false, sample: 1/5, redact: { bytes: hash } }
 `;
   it('give a pack or problems: 1000 changes', () => {
     const pieces = [

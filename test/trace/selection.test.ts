@@ -25,6 +25,7 @@ probes:
     when: [{ of: version, is: lt, value: '2.5' }]
   - prototype: int vers_fallback(int n)
     when: [{ symbol: vers_new, is: absent }]
+    capture: [{ arg: n, column: n }]
 `;
 const LIBRARY =
   'int vers_both(int n) { return 0; } int vers_new(int n) { return 0; } int vers_old(int n) { return 0; } int vers_fallback(int n) { return 0; }';
@@ -105,20 +106,22 @@ probes:
   vers_both: { where: [{ arg: n, is: gt, value: 1 }] }
   vers_new: { enabled: false }
   vers_old: { when: [], mode: entry }
+  vers_fallback: { when: [], redact: { n: drop } }
 `;
     const path = join(dir, 'versions.overlay.yaml');
     writeFileSync(path, overlay);
     const result = await tracer.run(['--json', '--pack-dir', dir, '--pack', 'versions', '--', program]);
     expect([result.code, result.stderr]).toEqual([0, '']);
-    expect(await query(result.capture, 'SELECT op, status FROM vers_events')).toEqual([
-      { op: 'vers_old', status: 'entry' },
+    expect(await query(result.capture, 'SELECT op, status, n FROM vers_events ORDER BY start_time')).toEqual([
+      { op: 'vers_old', status: 'entry', n: null },
+      { op: 'vers_fallback', status: 'ok', n: null },
     ]);
     expect(await query(result.capture, `SELECT state, reason FROM probes WHERE op = 'vers_new'`)).toEqual([
       { state: 'skipped', reason: `enabled: false in ${path}:4` },
     ]);
     const [{ filtered, kept, digest }] = (await query(
       result.capture,
-      `SELECT (SELECT sum(filtered)::INTEGER FROM probe_accounting) AS filtered, yaml AS kept, sha256 = sha256(yaml) AS digest FROM packs`,
+      `SELECT (SELECT sum(filtered)::INTEGER FROM probe_accounting) AS filtered, yaml AS kept, sha256 = sha256(yaml) AND file_sha256 <> sha256 AND overlays = ['${path}'] AND len(overlay_sha256[1]) = 64 AS digest FROM packs`,
     )) as [{ filtered: number; kept: string; digest: boolean }];
     expect([filtered, digest]).toEqual([1, true]);
     expect(parsePack(kept, 'kept.yaml').pack?.probes[1]).toMatchObject({ enabled: false });
