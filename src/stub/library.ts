@@ -7,10 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compilePack } from '../packs/compile.js';
-import type { Arch, CaptureSpec, CompiledProbe, Pack, ProbeSpec } from '../packs/model.js';
+import type { Arch, CaptureSpec, CompiledProbe, ConditionSpec, Pack, ProbeSpec } from '../packs/model.js';
 import { type Param, type Prototype, parsePrototype, parseTypes } from '../packs/prototype.js';
 import { CText } from './c-text.js';
-import { chooseValues, holds, type Leaf, violation } from './values.js';
+import { chooseValues, holds, type Leaf, pathsOf, RESULT, violation } from './values.js';
 
 /** Elements behind every pointer that is followed. */
 export const ELEMENTS = 16;
@@ -46,9 +46,7 @@ export function buildStub(pack: Pack, dir: string): Stub {
   const text = new CText();
   let unique = 0;
   const next = (): number => unique++;
-  const errors = Object.keys(pack.enums[pack.result ?? ''] ?? {})
-    .map(Number)
-    .filter((code) => code !== 0);
+  const codes = Object.keys(pack.enums[pack.result ?? ''] ?? {}).map(Number);
   const functions: string[] = [];
   const blocks: string[] = [];
   const calls: StubCall[] = [];
@@ -57,24 +55,37 @@ export function buildStub(pack: Pack, dir: string): Stub {
     const rounds = ([0, 1] as const).map((round) => ({
       round,
       leaves: chooseValues(pack, target.spec, target.compiled, round, next),
-      result: round === 0 ? 0 : resultFor(target, errors, next()),
+      result: round === 0 ? successOf(target.compiled) : resultFor(target, codes, next()),
     }));
     functions.push(define(text, target, rounds[0]?.leaves ?? []));
     for (const { leaves, result } of rounds) {
       blocks.push(callBlock(text, target, leaves, result, calls.length));
       calls.push({ symbol: target.symbol, row: (told) => expectedRow(pack, target, result, told) });
     }
-    for (const condition of target.spec.where ?? []) {
+    for (const condition of (target.spec.where ?? []).filter(canBeViolated)) {
       const number = violation(condition);
       const leaves = (rounds[0]?.leaves ?? []).map((leaf) =>
         leaf.path === condition.arg ? { ...leaf, value: number } : leaf,
       );
-      blocks.push(callBlock(text, target, leaves, condition.of === 'result' ? Number(number) : 0, UNTOLD));
+      blocks.push(
+        callBlock(
+          text,
+          target,
+          leaves,
+          condition.of === 'result' ? Number(number) : successOf(target.compiled),
+          UNTOLD,
+        ),
+      );
       rejected++;
     }
   }
 
-  const head = ['#include <stdint.h>', ...text.definitions, 'extern int stub_result;'].join('\n');
+  const head = [
+    '#include <stdint.h>',
+    '#include <string.h>',
+    ...text.definitions,
+    'extern int stub_result;',
+  ].join('\n');
   const soname = (pack.libraries[0]?.soname ?? '').replace('*', '1');
   const library = join(dir, soname);
   const program = join(dir, 'calls');
@@ -98,6 +109,7 @@ const UNTOLD = 1_000_000;
 /** Values of paths are printed one a line: call, path, number. */
 const PROGRAM = `
 int printf(const char *, ...);
+char *strcpy(char *, const char *);
 void *memset(void *, int, unsigned long);
 #define TELL(call, path, text, value) printf("%d\\t%s\\t" text "\\n", call, path, value)
 `;
@@ -126,13 +138,22 @@ export function targetsOf(pack: Pack): Target[] {
   });
 }
 
-/** An error of the pack that its conditions let through; 0 where nothing is returned. */
-function resultFor({ prototype, spec, compiled }: Target, errors: readonly number[], unique: number): number {
-  if (prototype.returns.kind === 'void') return 0;
+const successOf = ({ ok }: CompiledProbe): number => ok[0] ?? 0;
+
+const isSuccess = ({ ok }: CompiledProbe, result: number): boolean => ok.length === 0 || ok.includes(result);
+
+/** Who calls is not the program's to choose, and the library always hands out the same results. */
+const canBeViolated = ({ arg, of, at }: ConditionSpec): boolean =>
+  (arg !== undefined && at !== 'return') || of === 'result';
+
+/** An error of the pack that its conditions let through; 0 where no code is returned. */
+function resultFor({ prototype, spec, compiled }: Target, codes: readonly number[], unique: number): number {
+  if (prototype.returns.kind === 'void' || prototype.returns.kind === 'pointer') return 0;
   if (prototype.returns.kind !== 'int') throw new Error(`${compiled.op}: what it returns is not supported`);
   const conditions = (spec.where ?? []).filter(({ of }) => of === 'result');
   if (spec.where?.some(({ of }) => of === 'duration'))
     throw new Error(`${compiled.op}: where on its duration`);
+  const errors = codes.filter((code) => !isSuccess(compiled, code));
   const fitting = errors.filter((code) => conditions.every((condition) => holds(condition, BigInt(code))));
   return fitting[unique % Math.max(1, fitting.length)] ?? 0;
 }
@@ -146,21 +167,33 @@ export function signature(text: CText, { symbol, prototype }: Target): string {
   return text.declare(prototype.returns, `${symbol}(${params.join(', ') || 'void'})`);
 }
 
-const assign = ({ path, value }: Leaf): string =>
-  `${path} = (__typeof__(${path}))${BigInt.asUintN(64, value)}ull;`;
+const assign = ({ path, value, text, isArray }: Leaf): string => {
+  if (text === undefined) return `${path} = (__typeof__(${path}))${BigInt.asUintN(64, value)}ull;`;
+  const literal = JSON.stringify(text);
+  return isArray === true
+    ? `strcpy((char *)${path}, ${literal});`
+    : `${path} = (__typeof__(${path}))${literal};`;
+};
 
 /** The function: after a success it hands out what the first round captures at return. */
 function define(text: CText, target: Target, leaves: readonly Leaf[]): string {
-  const results = leaves.filter((leaf) => leaf.isResult).map(assign);
-  const fill = results.length === 0 ? '' : `if (stub_result == 0) { ${results.join(' ')} } `;
-  const back = target.prototype.returns.kind === 'void' ? '' : 'return stub_result;';
-  return `${signature(text, target)} { ${fill}${back} }`;
+  const { compiled, prototype } = target;
+  const results = leaves.filter(({ isResult, path }) => isResult && path !== RESULT).map(assign);
+  const succeeded = compiled.ok.map((code) => `stub_result == ${code}`).join(' || ') || '1';
+  const fill = results.length === 0 ? '' : `if (${succeeded}) { ${results.join(' ')} } `;
+  const returned = leaves.find(({ path }) => path === RESULT);
+  const address = returned?.text === undefined ? `${returned?.value ?? 0}ull` : JSON.stringify(returned.text);
+  const back = {
+    void: '',
+    pointer: `return (void *)${address};`,
+  }[prototype.returns.kind as string];
+  return `${signature(text, target)} { ${fill}${back ?? 'return stub_result;'} }`;
 }
 
 /** Passes garbage where nothing is captured, and in what a pointer that is followed leads to. */
 function callBlock(
   text: CText,
-  { symbol, prototype }: Target,
+  { symbol, prototype, compiled }: Target,
   leaves: readonly Leaf[],
   result: number,
   call: number,
@@ -176,14 +209,18 @@ function callBlock(
       `static __typeof__(*${name}) behind_${name}[${ELEMENTS}]; memset(behind_${name}, 0x5a, sizeof behind_${name}); ${name} = behind_${name};`,
     );
   }
-  const tell = ({ path, signed }: Leaf): string =>
-    signed
-      ? `TELL(${call}, "${path}", "%lld", (long long)(${path}));`
-      : `TELL(${call}, "${path}", "%llu", (unsigned long long)(${path}));`;
+  const tell = ({ path, signed, text: string }: Leaf): string =>
+    string !== undefined
+      ? `TELL(${call}, "${path}", "%s", (const char *)(${path}));`
+      : signed
+        ? `TELL(${call}, "${path}", "%lld", (long long)(${path}));`
+        : `TELL(${call}, "${path}", "%llu", (unsigned long long)(${path}));`;
   const [results, inputs] = [leaves.filter((leaf) => leaf.isResult), leaves.filter((leaf) => !leaf.isResult)];
   lines.push(...inputs.map(assign), ...inputs.map(tell), `stub_result = ${result};`);
-  lines.push(`${symbol}(${prototype.params.map(nameOf).join(', ')});`);
-  if (result === 0) lines.push(...results.map(tell));
+  const made = `${symbol}(${prototype.params.map(nameOf).join(', ')});`;
+  const isTold = results.some(({ path }) => path === RESULT);
+  lines.push(isTold ? `${text.declare(prototype.returns, RESULT)} = ${made}` : made);
+  if (isSuccess(compiled, result)) lines.push(...results.map(tell));
   return lines.map((line) => `  ${line}`).join('\n');
 }
 
@@ -197,11 +234,13 @@ function expectedRow(
   const row: Record<string, string> = {
     op: compiled.op,
     layer: pack.layer,
-    status: isEntry ? 'entry' : result === 0 ? 'ok' : 'error',
+    status: isEntry ? 'entry' : isSuccess(compiled, result) ? 'ok' : 'error',
   };
-  if (!isEntry && prototype.returns.kind !== 'void') row.return_code = String(result);
-  if (result !== 0) row.error = pack.enums[pack.result ?? '']?.[result] ?? '';
+  if (!isEntry && prototype.returns.kind === 'int') row.return_code = String(result);
+  if (!isSuccess(compiled, result)) row.error = pack.enums[pack.result ?? '']?.[result] ?? '';
   for (const capture of spec.capture ?? []) {
+    // The program passes a buffer that holds its text already.
+    if (capture.at === 'return' && !isSuccess(compiled, result)) continue;
     const value = expectedValue(pack, capture, told);
     if (value !== undefined) row[capture.column] = value;
   }
@@ -214,8 +253,10 @@ function expectedValue(
   capture: CaptureSpec,
   told: ReadonlyMap<string, string>,
 ): string | undefined {
-  const paths = capture.product ?? (capture.arg === undefined ? [] : [capture.arg]);
+  if (capture.redact === 'drop') return undefined;
+  const paths = pathsOf(capture);
   if (paths.some((path) => !told.has(path))) return undefined;
+  if (capture.string !== undefined) return cut(told.get(paths[0] as string) as string, capture.string);
   if (capture.unless?.some((path) => told.get(path) !== '0')) return undefined;
   let value = BigInt(capture.value ?? 1) * BigInt(capture.times ?? 1);
   for (const path of paths) value *= BigInt(told.get(path) as string);
@@ -225,6 +266,10 @@ function expectedValue(
     value *= BigInt(size);
   }
   return capture.enum === undefined ? String(value) : pack.enums[capture.enum]?.[Number(value)];
+}
+
+function cut(text: string, bytes: number): string {
+  return text.length > bytes ? `${text.slice(0, bytes)}\u2026` : text;
 }
 
 function compile(file: string, source: string, args: readonly string[]): void {

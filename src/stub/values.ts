@@ -1,4 +1,4 @@
-import type { CompiledProbe, ConditionSpec, Field, Pack, ProbeSpec } from '../packs/model.js';
+import type { CaptureSpec, CompiledProbe, ConditionSpec, Field, Pack, ProbeSpec } from '../packs/model.js';
 
 /** A path of a probe, the number to pass there, and how a compiler is to print it. */
 export interface Leaf {
@@ -7,6 +7,18 @@ export interface Leaf {
   signed: boolean;
   /** Filled by the function, not by its caller. */
   isResult: boolean;
+  /** In place of the number: a string, of ASCII characters. */
+  text?: string;
+  /** Whether the string lies in an array there, and not where a pointer leads. */
+  isArray?: boolean;
+}
+
+/** The path of what a function returns. */
+export const RESULT = 'result';
+
+/** Paths whose values decide a column. */
+export function pathsOf({ arg, of, product }: CaptureSpec): readonly string[] {
+  return product ?? (of === undefined ? (arg === undefined ? [] : [arg]) : [RESULT]);
 }
 
 /** What a capture needs of a path. */
@@ -20,6 +32,8 @@ interface Use {
   isFactor?: boolean;
   /** Must be zero, or the column is NULL. */
   isCondition?: boolean;
+  /** A string, of which this many bytes are recorded. */
+  string?: { bytes: number; isArray: boolean };
 }
 
 /**
@@ -37,12 +51,27 @@ export function chooseValues(
   for (const use of usesOf(pack, spec, compiled))
     byPath.set(use.path, [...(byPath.get(use.path) ?? []), use]);
   return [...byPath].map(([path, uses]) => {
-    const [{ field, isResult }] = uses as [Use, ...Use[]];
+    const [{ field, isResult, string }] = uses as [Use, ...Use[]];
+    if (string !== undefined) {
+      const { isArray } = string;
+      const text = stringFor(string, round, next());
+      return { path, value: 0n, signed: false, isResult, text, isArray };
+    }
     const conditions = (spec.where ?? []).filter((condition) => condition.arg === path);
     const value = candidates(uses, round, next()).find((number) => conditions.every((c) => holds(c, number)));
     if (value === undefined) throw new Error(`${compiled.op}: no number for ${path} passes where`);
     return { path, value, signed: field.signed, isResult };
   });
+}
+
+/** One that fits, then one that is longer than what is recorded of it; an array has no room for that. */
+function stringFor(
+  { bytes, isArray }: { bytes: number; isArray: boolean },
+  round: 0 | 1,
+  unique: number,
+): string {
+  const text = `text-${unique}`;
+  return round === 0 || isArray ? text : text.padEnd(bytes + 3, '.');
 }
 
 function usesOf(pack: Pack, spec: ProbeSpec, compiled: CompiledProbe): Use[] {
@@ -52,9 +81,17 @@ function usesOf(pack: Pack, spec: ProbeSpec, compiled: CompiledProbe): Use[] {
     const use = (path: string, field: Field | undefined, more: Partial<Use>): Use => {
       if (field === undefined) throw new Error(`${compiled.op}: no field for ${path}`);
       const isBehindPointer = /^\*|->|^\w+\[/.test(path);
-      return { path, field, isResult: capture.at === 'return' && isBehindPointer, ...more };
+      const isResult = path === RESULT || (capture.at === 'return' && isBehindPointer);
+      return { path, field, isResult, ...more };
     };
-    const paths = capture.product ?? (capture.arg === undefined ? [] : [capture.arg]);
+    const paths = pathsOf(capture);
+    if (column.redact === 'drop') return [];
+    if (column.text !== undefined) {
+      const { slot } = column.text;
+      const isArray = compiled.slots[slot]?.deref === undefined && /->/.test(paths[0] as string);
+      const field: Field = { slot, offset: 0, size: 8, signed: false };
+      return [use(paths[0] as string, field, { string: { bytes: column.text.maxBytes, isArray } })];
+    }
     const isFactor =
       capture.product !== undefined || column.times !== undefined || column.scale !== undefined;
     const known = capture.enum === undefined ? undefined : keysOf(pack.enums[capture.enum]);

@@ -11,8 +11,9 @@ describe('compiled', () => {
     await expect(listing(compilePack(pack, arch))).toMatchFileSnapshot(`fixtures/nccl.${arch}.txt`);
   });
 
-  it('every probe returns a status of 32 bits', () => {
-    for (const probe of compilePack(pack, 'x64').probes) expect(probe.returnBits, probe.op).toBe(32);
+  it('every probe but that of a text returns a status of 32 bits', () => {
+    const others = compilePack(pack, 'x64').probes.filter(({ returnBits }) => returnBits !== 32);
+    expect(others.map(({ op }) => op)).toEqual(['ncclGetLastError']);
   });
 
   it('the unique id is on the stack on x86-64, and behind a pointer on AArch64', () => {

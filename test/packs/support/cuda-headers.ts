@@ -42,13 +42,22 @@ export function declarations(
   return new Map([...text.matchAll(pattern)].map(([all, name]) => [name as string, normal(all)]));
 }
 
-/** Makes a compiler compare every struct a pack declares, size and members, with the headers. Returns how many. */
-export function compareLayouts(pack: Pack, headers: readonly string[]): number {
+/**
+ * Makes a compiler compare every struct a pack declares, size and members, with the headers. Returns how many. Of
+ * those in `partial` the pack declares only how they begin.
+ */
+export function compareLayouts(
+  pack: Pack,
+  headers: readonly string[],
+  partial: readonly string[] = [],
+): number {
   const records = [...typesOf(pack.types).tags.values()].flatMap((type) =>
     type.kind === 'record' && type.members !== undefined ? [type] : [],
   );
   const checks = records.flatMap((record) => [
-    `_Static_assert(sizeof(${record.name}) == ${sizeOf(record)}, "size of ${record.name}");`,
+    ...(partial.includes(record.name)
+      ? []
+      : [`_Static_assert(sizeof(${record.name}) == ${sizeOf(record)}, "size of ${record.name}");`]),
     ...(record.members ?? []).flatMap(({ name, offset, type }) => [
       `_Static_assert(__builtin_offsetof(${record.name}, ${name}) == ${offset}, "${record.name}.${name}");`,
       `_Static_assert(sizeof(((${record.name} *)0)->${name}) == ${sizeOf(type)}, "${record.name}.${name}");`,
