@@ -36,7 +36,7 @@ const LIBRARIES: readonly RealLibrary[] = [
     ...{ pack: 'cuda-driver', suite: 'bookworm', component: 'non-free', package: 'libcuda1', skip: 10 },
     file: /^libcuda\.so\.535/,
     newer: new RegExp(
-      `^(${SINCE_CUDA_12_8}|cuGreenCtx.*|cuCtxFromGreenCtx|cuFuncLoad|cuStreamBeginCaptureToGraph.*)$`,
+      `^(${SINCE_CUDA_12_8}|cuGreenCtx.*|cuCtxFromGreenCtx|cuFuncLoad|cu(Func|Kernel)GetName|cuStreamBeginCaptureToGraph.*)$`,
     ),
   },
   {

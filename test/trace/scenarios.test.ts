@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareArgs, PITCHED } from './support/args.js';
-import { expectComplete, numbers, one, opsIn, probed, query, statuses } from './support/capture.js';
+import {
+  expectComplete,
+  MADE_BY_PROGRAM,
+  numbers,
+  one,
+  opsIn,
+  probed,
+  query,
+  statuses,
+} from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import {
   buildTracer,
@@ -115,7 +124,7 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
     for (const thread of threads) {
       expect(await opsIn(capture, `pid = ${pid} AND tid = ${thread.tid}`)).toEqual(probed(thread.ops));
     }
-    const named = await query(capture, 'SELECT tid, pid, name FROM threads ORDER BY tid');
+    const named = await query(capture, `SELECT tid, pid, name FROM threads WHERE ${IN_CALLS} ORDER BY tid`);
     expect(named).toEqual(callers(threads).map(({ tid, name }) => ({ tid, pid, name })));
     const [process] = await query(capture, 'SELECT pid, comm, exe, command_line, ppid, uid FROM processes');
     expect(process).toMatchObject({ pid, exe: workload.gpuScenarios, comm: 'gpu-scenarios', uid: 0 });
@@ -141,11 +150,16 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
       for (const child of children) {
         expect(await opsIn(capture, `pid = ${child.pid}`)).toEqual(probed(child.ops));
       }
-      expect(await query(capture, 'SELECT pid, tid, name FROM threads ORDER BY tid')).toEqual(
+      expect(
+        await query(capture, `SELECT pid, tid, name FROM threads WHERE ${IN_CALLS} ORDER BY tid`),
+      ).toEqual(
         // `short` starts /proc/self/exe, and the kernel names a process after the path it was started by.
         children.map(({ pid, tid, name }) => ({ pid, tid, name: scenario === 'short' ? 'exe' : name })),
       );
-      const processes = await query(capture, 'SELECT pid FROM processes ORDER BY pid');
+      const processes = await query(
+        capture,
+        `SELECT pid FROM processes WHERE pid IN (SELECT pid FROM cuda_events WHERE ${MADE_BY_PROGRAM}) ORDER BY pid`,
+      );
       expect(processes.map(({ pid }) => pid)).toEqual(children.map(({ pid }) => pid));
     },
   );
@@ -207,6 +221,9 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
     expect(await statuses(trace.capture)).toEqual({ ok: 2, thread_exited: 1 });
   });
 });
+
+/** Threads that make calls of their own; the main one registers kernels for all. */
+const IN_CALLS = `tid IN (SELECT tid FROM cuda_events WHERE ${MADE_BY_PROGRAM})`;
 
 /** Without the bytes of pitched allocations, which the truth and the capture count differently (see PITCHED). */
 function comparable(ops: Ops): Record<string, Partial<OpTruth>> {

@@ -56,7 +56,7 @@ export async function compareArgs(
   const rows = await query(
     capture,
     `SELECT p.symbol, e.* EXCLUDE (${sharedColumns('op', 'return_code')})
-     FROM cuda_events e JOIN probes p USING (probe_id) ORDER BY start_time`,
+     FROM cuda_events e JOIN probes p USING (probe_id) WHERE NOT starts_with(p.op, '__') ORDER BY start_time`,
   );
   const captured = rows.map(
     (row) =>

@@ -58,8 +58,23 @@ export function probedSymbol(symbol: string): string | undefined {
 
 /** The part of a truth that a capture has to show: the probed operations. */
 export function probed(ops: Ops): Ops {
-  return Object.fromEntries(Object.entries(ops).filter(([op]) => probedOps.has(op)));
+  const recorded = Object.entries(ops).filter(([op]) => probedOps.has(op) && !op.startsWith('__'));
+  return Object.fromEntries(
+    recorded.map(([op, truth]) => [op, asRecorded(op, truth)] as const).filter(([, { calls }]) => calls > 0),
+  );
 }
+
+/** A query that finds work not done yet is no row. */
+function asRecorded(op: string, truth: OpTruth): OpTruth {
+  if (!op.endsWith('Query')) return truth;
+  const { [NOT_READY]: unfinished = 0, ...errors } = truth.errors;
+  return { ...truth, calls: truth.calls - unfinished, errors };
+}
+
+/** cudaErrorNotReady. */
+const NOT_READY = '600';
+/** Calls of the program itself: compilers make those whose names begin with two underscores. */
+export const MADE_BY_PROGRAM = "NOT starts_with(op::VARCHAR, '__')";
 
 /** What a capture says about the calls that returned, in the shape of a truth. `where`: further conditions. */
 export async function opsIn(path: string, where = 'true'): Promise<Ops> {
@@ -67,12 +82,12 @@ export async function opsIn(path: string, where = 'true'): Promise<Ops> {
     path,
     `SELECT op::VARCHAR AS op, count(*)::DOUBLE AS calls, coalesce(sum(bytes), 0)::DOUBLE AS bytes,
             coalesce(sum(bytes) FILTER (status = 'ok'), 0)::DOUBLE AS ok_bytes
-     FROM cuda_events WHERE status IN ('ok', 'error') AND ${where} GROUP BY ALL`,
+     FROM cuda_events WHERE status IN ('ok', 'error') AND ${MADE_BY_PROGRAM} AND ${where} GROUP BY ALL`,
   );
   const failures = await query(
     path,
     `SELECT op::VARCHAR AS op, return_code::VARCHAR AS code, count(*)::DOUBLE AS calls
-     FROM cuda_events WHERE status = 'error' AND ${where} GROUP BY ALL`,
+     FROM cuda_events WHERE status = 'error' AND ${MADE_BY_PROGRAM} AND ${where} GROUP BY ALL`,
   );
   const ops: Record<string, OpTruth> = {};
   for (const { op, calls, bytes, ok_bytes } of rows) {
@@ -94,7 +109,8 @@ export async function opsIn(path: string, where = 'true'): Promise<Ops> {
 export async function statuses(path: string): Promise<Record<string, number>> {
   const rows = await query(
     path,
-    'SELECT status::VARCHAR AS status, count(*)::DOUBLE AS rows FROM cuda_events GROUP BY ALL ORDER BY status',
+    `SELECT status::VARCHAR AS status, count(*)::DOUBLE AS rows FROM cuda_events WHERE ${MADE_BY_PROGRAM}
+     GROUP BY ALL ORDER BY status`,
   );
   return Object.fromEntries(rows.map(({ status, rows: count }) => [status, count])) as Record<string, number>;
 }
