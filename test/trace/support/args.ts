@@ -67,7 +67,7 @@ export async function compareArgs(
       ) as Columns,
   );
   const told = truthLines<ArgsTruth>(output).filter(
-    ({ symbol }) => symbol !== undefined && probedSymbol(symbol) !== undefined,
+    ({ symbol }) => symbol !== undefined && probedSymbol(symbol)?.startsWith('__') === false,
   );
   // Captured, but not told: the callback, and the flags inside a structure.
   for (const [index, { op, columns }] of told.entries()) {

@@ -71,6 +71,12 @@ function asRecorded(op: string, truth: OpTruth): OpTruth {
   return { ...truth, calls: truth.calls - unfinished, errors };
 }
 
+/** Queries of a truth that find work not done yet: calls the pack leaves out. */
+export function unfinishedQueries(ops: Ops): number {
+  const queries = Object.entries(ops).filter(([op]) => probedOps.has(op) && op.endsWith('Query'));
+  return queries.reduce((sum, [, { errors }]) => sum + (errors[NOT_READY] ?? 0), 0);
+}
+
 /** cudaErrorNotReady. */
 const NOT_READY = '600';
 /** Calls of the program itself: compilers make those whose names begin with two underscores. */
