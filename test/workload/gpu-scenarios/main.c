@@ -18,6 +18,7 @@ static const struct scenario {
     {"errors", run_errors},         {"hang", run_hang},         {"threads", run_threads}, {"nested", run_nested},
     {"fork", run_fork},             {"short", run_short},       {"longjmp", run_longjmp},
     {"threadexit", run_threadexit}, {"args", run_args},         {"driver-args", run_driver_args}, {"storm", run_storm},
+    {"sync-loop", run_sync_loop},   {"tiny", run_tiny},         {"contend", run_contend},
 };
 
 static const struct scenario *find(const char *name) {

@@ -32,6 +32,9 @@ void run_threadexit(FILE *out);
 void run_args(FILE *out);
 void run_driver_args(FILE *out);
 void run_storm(FILE *out);
+void run_sync_loop(FILE *out);
+void run_tiny(FILE *out);
+void run_contend(FILE *out);
 
 // Calls of whatever kind whose result was not the one the scenario is about; never with options.real.
 extern _Atomic int surprises;
