@@ -34,25 +34,8 @@ const size = Flags.custom<string>({
   },
 });
 
-/** Flags of every command that prints a query's result. */
-export const resultFlags = {
-  format: Flags.option({
-    char: 'f',
-    options: FORMATS,
-    default: 'table' as FormatName,
-    description: 'Form of the output; parquet needs --output.',
-    exclusive: ['json'],
-  })(),
-  output: Flags.string({
-    char: 'o',
-    description: 'Write to this new file instead of standard output.',
-    helpValue: 'FILE',
-    exclusive: ['json'],
-  }),
-  'max-rows': Flags.integer({
-    description: 'Stop after this many rows and say so; 0 is no limit. --json stops at 100000 unless told.',
-    min: 0,
-  }),
+/** Flags of every command that runs SQL: what it may take. */
+export const limitFlags = {
   timeout: duration({
     description: 'Give up after this much work (30s, 5m); 0 is no limit.',
     default: 300_000,
@@ -77,6 +60,28 @@ export const resultFlags = {
   }),
 };
 
+/** Flags of every command that prints a query's result. */
+export const resultFlags = {
+  format: Flags.option({
+    char: 'f',
+    options: FORMATS,
+    default: 'table' as FormatName,
+    description: 'Form of the output; parquet needs --output.',
+    exclusive: ['json'],
+  })(),
+  output: Flags.string({
+    char: 'o',
+    description: 'Write to this new file instead of standard output.',
+    helpValue: 'FILE',
+    exclusive: ['json'],
+  }),
+  'max-rows': Flags.integer({
+    description: 'Stop after this many rows and say so; 0 is no limit. --json stops at 100000 unless told.',
+    min: 0,
+  }),
+  ...limitFlags,
+};
+
 /** What {@link resultFlags} parse to. */
 export interface ResultFlags {
   format: FormatName;
@@ -89,7 +94,10 @@ export interface ResultFlags {
   threads: number;
 }
 
+/** The part of the flags that bounds what statements may take. */
+export type LimitFlags = Pick<ResultFlags, 'timeout' | 'memory-limit' | 'spill' | 'threads'>;
+
 /** How a capture is opened under these flags. */
-export function openOptions(flags: ResultFlags): OpenOptions {
+export function openOptions(flags: LimitFlags): OpenOptions {
   return { memoryLimit: flags['memory-limit'], spill: flags.spill, threads: flags.threads };
 }

@@ -1,10 +1,9 @@
 import type { IngeroError } from '../errors.js';
-import { Budget } from './budget.js';
+import type { Budget } from './budget.js';
 import type { QueryResult } from './execute.js';
-import { openOptions, type ResultFlags } from './flags.js';
-import { boundMemory, exitNow, parseSize } from './limits.js';
-import { type OpenCapture, openCapture } from './open.js';
-import { PrivateDirectory } from './private-directory.js';
+import type { ResultFlags } from './flags.js';
+import type { OpenCapture } from './open.js';
+import { withCapture } from './with-capture.js';
 import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.js';
 
 /** Rows `--json` holds in memory unless --max-rows says otherwise. */
@@ -30,14 +29,7 @@ export interface Session {
  */
 export async function runSession(session: Session): Promise<JsonResult | undefined> {
   const { flags } = session;
-  boundMemory(parseSize(flags['memory-limit']) ?? 0);
-  const capture = await openCapture(session.file, openOptions(flags));
-  const budget = new Budget(capture.connection, flags.timeout, (error) => {
-    session.report(error);
-    PrivateDirectory.removeAll();
-    exitNow(error.exitCode);
-  });
-  try {
+  return withCapture(session.file, flags, session.report, async (capture, budget) => {
     const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
     const result = limitRows(await session.start(capture, budget), maxRows);
     if (session.json) return { ...(await toJsonResult(result)), ...liveField(capture) };
@@ -45,17 +37,18 @@ export async function runSession(session: Session): Promise<JsonResult | undefin
     const count = await writeResult(result, { format, output, humanUnits: session.humanUnits });
     if (result.truncated) session.note(`Stopped after ${maxRows} rows (--max-rows); there are more.`);
     else if (output !== undefined) session.note(`${count} rows written to ${output}.`);
-    if (capture.asOfNs !== undefined)
-      session.note(`Live, as of ${isoTime(capture.asOfNs)}; the trace goes on.`);
+    for (const note of liveNote(capture)) session.note(note);
     return undefined;
-  } finally {
-    budget.dispose();
-    capture.close();
-  }
+  });
+}
+
+/** Says beside a result that the capture is still being recorded; nothing when it is not. */
+export function liveNote({ asOfNs }: OpenCapture): string[] {
+  return asOfNs === undefined ? [] : [`Live, as of ${isoTime(asOfNs)}; the trace goes on.`];
 }
 
 /** Says in a `--json` result that the capture is still being recorded. */
-function liveField({ asOfNs }: OpenCapture): Pick<JsonResult, 'live_as_of'> {
+export function liveField({ asOfNs }: OpenCapture): Pick<JsonResult, 'live_as_of'> {
   return asOfNs === undefined ? {} : { live_as_of: isoTime(asOfNs) };
 }
 

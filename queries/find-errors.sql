@@ -1,0 +1,73 @@
+-- @title Calls that failed
+-- @question In which processes did calls fail, which was the first, and how many followed?
+-- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @param min_calls INTEGER 1 calls -- report processes with at least this many failed calls
+-- @column finding - -- What was found, in one sentence
+-- @column share_pct % -- Part of the process's returned calls that failed
+-- @column lost_ns ns -- Time in the failed calls
+-- @column calls calls -- Calls affected
+-- @column pid - -- Process
+-- @column process - -- Command name of the process
+-- @column rank - -- Rank of the process; NULL when it has none
+-- @column device - -- Device that was current; NULL when unknown or several
+-- @column op - -- Operation
+-- @column site - -- Function the calls were made from, or the name of the thread
+-- @column first_time UTC -- First affected call
+-- @column last_time UTC -- Last affected call
+-- @column evidence - -- SQL that lists the calls
+-- @fidelity exact -- Return values as the caller received them. cudaErrorNotReady (polling), cudaErrorPeerAccessAlreadyEnabled and cudaErrorHostMemoryAlreadyRegistered are no failures.
+-- @interpret Start with the first error: later ones often follow from it, and errors of asynchronous work are reported by a later, innocent call.
+--   cudaErrorMemoryAllocation: see find-leaks and alloc-balance for what held the memory.
+-- @next api-errors, alloc-balance
+WITH returned AS (
+  SELECT process_id, count(*) AS returned FROM cuda_events WHERE status IN ('ok', 'error') GROUP BY process_id
+),
+failed AS (
+  SELECT *, coalesce(error::VARCHAR, 'error ' || return_code) AS name
+  FROM cuda_events
+  WHERE status = 'error'
+    AND coalesce(error::VARCHAR, '') NOT IN ('cudaErrorNotReady', 'cudaErrorPeerAccessAlreadyEnabled', 'cudaErrorHostMemoryAlreadyRegistered')
+    -- These hand an error out a second time.
+    AND op::VARCHAR NOT IN ('cudaGetLastError', 'cudaPeekAtLastError')
+),
+found AS (
+  SELECT
+    process_id,
+    arg_min(op::VARCHAR, (start_time, call_id)) AS op,
+    arg_min(name, (start_time, call_id)) AS first_name,
+    count(DISTINCT (op, name)) AS kinds,
+    any_value(current_device) FILTER (current_device IS NOT NULL) AS device,
+    mode(tid) AS tid,
+    mode(stack_id) AS stack_id,
+    min(start_time) AS first_time,
+    max(start_time) AS last_time,
+    count(*) AS calls,
+    sum(duration_ns) AS lost_ns
+  FROM failed
+  GROUP BY process_id
+  HAVING count(*) >= $min_calls
+)
+SELECT
+  printf('%d calls failed in %d ways, first %s with %s', f.calls, f.kinds, f.op, f.first_name) AS finding,
+  round(100 * f.calls / r.returned, 2) AS share_pct,
+  f.lost_ns::BIGINT AS lost_ns,
+  f.calls::BIGINT AS calls,
+  p.pid,
+  p.comm AS process,
+  p.rank,
+  f.device,
+  f.op,
+  coalesce(
+    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
+  ) AS site,
+  f.first_time,
+  f.last_time,
+  format(
+    'SELECT start_time, tid, op, error, return_code, bytes, call_id FROM cuda_events WHERE process_id = {} AND status = ''error'' ORDER BY start_time LIMIT 50',
+    f.process_id
+  ) AS evidence
+FROM found f
+JOIN processes p USING (process_id)
+JOIN returned r USING (process_id)
+ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, op

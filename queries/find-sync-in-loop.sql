@@ -1,0 +1,90 @@
+-- @title Waiting after every launch
+-- @question Which processes wait for the GPU after each launch or two, so that neither side runs ahead?
+-- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @param max_launches INTEGER 2 calls -- a wait counts when at most this many launches came before it on its thread since the last wait
+-- @param min_calls INTEGER 100 calls -- report threads with at least this many such waits
+-- @param min_share_pct DOUBLE 20 % -- and with at least this part of the thread's time in them
+-- @column finding - -- What was found, in one sentence
+-- @column share_pct % -- Part of the thread's recorded time spent in these waits
+-- @column lost_ns ns -- Time in these waits
+-- @column calls calls -- Calls affected
+-- @column pid - -- Process
+-- @column process - -- Command name of the process
+-- @column rank - -- Rank of the process; NULL when it has none
+-- @column device - -- Device that was current; NULL when unknown or several
+-- @column op - -- Operation
+-- @column site - -- Function the calls were made from, or the name of the thread
+-- @column first_time UTC -- First affected call
+-- @column last_time UTC -- Last affected call
+-- @column evidence - -- SQL that lists the calls
+-- @fidelity heuristic -- The host sees that it waits, not what for. That each wait follows a launch or two on the same thread is exact; that the program could go on without is a guess.
+-- @interpret The GPU idles between the end of one kernel and the launch of the next, and the host idles while it runs. Remove
+--   cudaDeviceSynchronize that is there for debugging or timing; copy results with cudaMemcpyAsync and wait once per step; in
+--   PyTorch look for .item(), .cpu(), print of a tensor, and CUDA_LAUNCH_BLOCKING=1.
+-- @next sync-stalls, launch-rate
+WITH calls AS (
+  SELECT
+    process_id, tid, call_id, start_time, duration_ns, op::VARCHAR AS op, current_device, stack_id,
+    op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') AND status = 'ok' AS is_wait,
+    count(CASE WHEN op::VARCHAR LIKE 'cudaLaunch%' THEN 1 END) OVER (
+      PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING
+    ) AS launches
+  FROM cuda_events
+  WHERE op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') OR op::VARCHAR LIKE 'cudaLaunch%'
+),
+waits AS (
+  SELECT
+    *,
+    launches - coalesce(lag(launches) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id), 0) AS launches_before,
+    quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, tid) AS median_ns
+  FROM calls
+  WHERE is_wait
+),
+threads_spans AS (
+  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
+  FROM cuda_events
+  GROUP BY process_id, tid
+),
+found AS (
+  SELECT
+    process_id,
+    mode(op) AS op,
+    any_value(current_device) FILTER (current_device IS NOT NULL) AS device,
+    mode(tid) AS tid,
+    mode(stack_id) AS stack_id,
+    min(start_time) AS first_time,
+    max(start_time) AS last_time,
+    count(*) AS calls,
+    sum(duration_ns) AS lost_ns,
+    any_value(span_ns) AS span_ns,
+    count(DISTINCT tid) AS threads
+  FROM waits
+  JOIN threads_spans USING (process_id, tid)
+  -- A single long wait is find-stalls' business.
+  WHERE launches_before BETWEEN 1 AND $max_launches AND duration_ns < 10 * median_ns
+  GROUP BY process_id, tid
+  HAVING count(*) >= $min_calls AND 100 * sum(duration_ns) / any_value(span_ns) >= $min_share_pct
+)
+SELECT
+  printf('%d waits, each after at most %d launches, took %.1f %% of the thread''s time', f.calls, $max_launches::INTEGER, 100 * f.lost_ns / f.span_ns) AS finding,
+  round(100 * f.lost_ns / f.span_ns, 2) AS share_pct,
+  f.lost_ns::BIGINT AS lost_ns,
+  f.calls::BIGINT AS calls,
+  p.pid,
+  p.comm AS process,
+  p.rank,
+  f.device,
+  f.op,
+  coalesce(
+    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
+  ) AS site,
+  f.first_time,
+  f.last_time,
+  format(
+    'SELECT start_time, op, duration_ns FROM cuda_events WHERE process_id = {} AND tid = {} AND (op IN (''cudaDeviceSynchronize'', ''cudaStreamSynchronize'', ''cudaEventSynchronize'') OR op::VARCHAR LIKE ''cudaLaunch%'') ORDER BY start_time LIMIT 50',
+    f.process_id, f.tid
+  ) AS evidence
+FROM found f
+JOIN processes p USING (process_id)
+ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, op

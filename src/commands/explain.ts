@@ -1,0 +1,40 @@
+import { Args } from '@oclif/core';
+import { BaseCommand } from '../base-command.js';
+import { type Explanation, explain } from '../explain/explain.js';
+import { renderExplanation } from '../explain/text.js';
+import { limitFlags } from '../query/flags.js';
+import { readLibrary } from '../query/library.js';
+import { liveField, liveNote } from '../query/session.js';
+import { withCapture } from '../query/with-capture.js';
+
+export default class Explain extends BaseCommand {
+  static override summary = 'Look for the causes of lost time, failures and leaks in a capture.';
+  static override description =
+    'Runs the detections (named queries that begin with find-) and ranks what they find by the strength of the evidence. Each finding says what, how much, where and since when, shows the query that proves it, how far it can be trusted, and what to do. docs/explain.md lists the detections.';
+
+  static override examples = [
+    '<%= config.bin %> explain run.duckdb',
+    '<%= config.bin %> explain run.duckdb --json',
+  ];
+
+  static override args = { file: Args.string({ description: 'Capture file.', required: true }) };
+
+  static override flags = limitFlags;
+
+  async run(): Promise<Explanation & { live_as_of?: string }> {
+    const { args, flags } = await this.parse(Explain);
+    return withCapture(
+      args.file,
+      flags,
+      (error) => this.fail(error),
+      async (capture, budget) => {
+        const explanation = await explain(capture, args.file, readLibrary(), budget);
+        if (!this.jsonEnabled()) {
+          process.stdout.write(renderExplanation(explanation));
+          for (const note of liveNote(capture)) this.logToStderr(note);
+        }
+        return { ...explanation, ...liveField(capture) };
+      },
+    );
+  }
+}
