@@ -233,7 +233,9 @@ export class EventTable {
 
     const missing = (words[at + CALL.missing] as number) & 0xfff;
     const tag = (decoder.id | (missing << 12) | (status << 24)) >>> 0;
-    let argsId = this.#interner.intern(tag, words, at, decoder.keyWords);
+    // The pid among the words tells processes apart until one gets the pid of another.
+    const process = this.#processes.isAnyReused ? this.#processId(words, at) : 0;
+    let argsId = this.#interner.intern(tag, words, at, decoder.keyWords, process);
     if (argsId < 0) {
       argsId = -1 - argsId;
       this.#appendArgs(argsId, decoder, returnLow, returnHigh, words, at);
@@ -330,6 +332,12 @@ export class EventTable {
     texts.set(row, redact === 'hash' ? redactedHash(value).toString(16).padStart(16, '0') : value);
   }
 
+  #processId(words: Uint32Array, at: number): number {
+    const start =
+      (BigInt(words[at + CALL.start + 1] as number) << 32n) | BigInt(words[at + CALL.start] as number);
+    return this.#processes.idOf(words[at + CALL.pid] as number, start);
+  }
+
   #appendArgs(
     argsId: number,
     decoder: Decoder,
@@ -348,7 +356,7 @@ export class EventTable {
     this.#column('layer').buffer.set(row, decoder.layer);
     const pid = words[at + CALL.pid] as number;
     this.#column('pid').buffer.set(row, pid);
-    this.#column('process_id').buffer.set(row, this.#processes.idOf(pid));
+    this.#column('process_id').buffer.set(row, this.#processId(words, at));
     this.#column('probe_id').buffer.set(row, decoder.id);
     this.#column('sample_weight').buffer.set(row, decoder.sampleWeight);
     const state = words[at + CALL.missing] as number;

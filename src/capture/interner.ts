@@ -33,12 +33,12 @@ export class Interner {
 
   /**
    * Number of the sequence `tag`, words[at + places[0]], words[at + places[1]] ...; -1 - number when it is new.
-   * Equal tags must come with equal `places`.
+   * Equal tags must come with equal `places`. `salt` is one word more that tells sequences apart.
    */
-  intern(tag: number, words: Uint32Array, at: number, places: Uint16Array): number {
+  intern(tag: number, words: Uint32Array, at: number, places: Uint16Array, salt: number): number {
     // Two multiply-rotate hashes (as in FxHash) of all words, each finished by an avalanche.
-    let a = this.#seedA;
-    let b = this.#seedB;
+    let a = Math.imul(salt, 0x165667b1) ^ this.#seedA;
+    let b = salt ^ this.#seedB;
     for (let i = 0; i < places.length; i++) {
       const word = words[at + (places[i] as number)] as number;
       a = Math.imul(((a << 5) | (a >>> 27)) ^ word, 0x9e3779b1);

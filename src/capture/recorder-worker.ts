@@ -5,7 +5,7 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type ProcessInfo, readProcess } from '../discovery/processes.js';
+import { NS_PER_TICK, type ProcessInfo, readProcess, unknownProcess } from '../discovery/processes.js';
 import { LiveServer } from '../live/server.js';
 import type { Counters } from '../loader/layout.js';
 import { RECORD_CALL, RECORD_STACK, THREAD } from '../ring/record.js';
@@ -45,7 +45,6 @@ class Recorder {
   readonly #tables = new Map<string, EventTable>();
   readonly #tableOfProbe: EventTable[] = [];
   readonly #decodings = new Map<number, ProbeDecoding>();
-  readonly #knownPids = new Set<number>();
   readonly #processIds = new ProcessIds();
   readonly #stacks = new Stacks();
   readonly #described = new Map<number, ProcessInfo>();
@@ -214,31 +213,41 @@ class Recorder {
   }
 
   #meetThread(words: Uint32Array, at: number): void {
+    const time = (word: number): bigint =>
+      (BigInt(words[at + word + 1] as number) << 32n) | BigInt(words[at + word] as number);
     const pid = words[at + THREAD.pid] as number;
     const name = Buffer.from(words.buffer, words.byteOffset + (at + THREAD.comm) * 4, THREAD.commBytes);
     const end = name.indexOf(0);
-    const seen =
-      (BigInt(words[at + THREAD.seen + 1] as number) << 32n) | BigInt(words[at + THREAD.seen] as number);
-    const firstSeen = seen + this.#start.wallOffsetNs;
+    const firstSeen = time(THREAD.seen) + this.#start.wallOffsetNs;
     const threadName = name.toString('utf8', 0, end < 0 ? name.length : end);
+    const process = this.#processIds.meet(pid, time(THREAD.processStart));
     this.#newThreads.push({
       tid: words[at + THREAD.tid] as number,
       pid,
-      process_id: this.#processIds.idOf(pid),
+      process_id: process.id,
       name: threadName,
       first_seen: firstSeen,
     });
-    if (this.#knownPids.has(pid)) return;
-    this.#knownPids.add(pid);
-    const seenNow = readProcess(pid);
-    const info = seenNow.commandLine === null ? (this.#described.get(pid) ?? seenNow) : seenNow;
+    if (!process.isNew) return;
+    const info = this.#describe(pid, time(THREAD.processBoot));
     // Of a process that has ended only the name its thread had is known.
     this.#newProcesses.push({
       ...processRow(info, firstSeen),
       ...(this.#start.dropCommandLines ? { command_line: null } : {}),
-      process_id: this.#processIds.idOf(pid),
+      process_id: process.id,
       comm: info.comm ?? threadName,
     });
+  }
+
+  /** What is known of the process with this pid that started then; by now the pid can belong to another. */
+  #describe(pid: number, startBootNs: bigint): ProcessInfo {
+    const isIt = (info: ProcessInfo | undefined): boolean =>
+      info?.startTicks === null || info?.startTicks === startBootNs / NS_PER_TICK;
+    const seenNow = readProcess(pid);
+    const early = this.#described.get(pid);
+    if (seenNow.commandLine !== null && isIt(seenNow)) return seenNow;
+    if (early !== undefined && isIt(early)) return early;
+    return isIt(seenNow) ? seenNow : unknownProcess(pid);
   }
 
   #flushIfDue(): void {

@@ -11,6 +11,8 @@ export interface ProcessInfo {
   commandLine: string[] | null;
   /** Start as nanoseconds since 1970 UTC; /proc resolves it to 10 ms. */
   startedAtNs: bigint | null;
+  /** The same in ticks since boot: with the pid it tells a process from any other of this boot. */
+  startTicks: bigint | null;
   cgroup: string | null;
   containerId: string | null;
   rank: number | null;
@@ -32,7 +34,7 @@ const LOCAL_RANK = [
 const WORLD_SIZE = ['WORLD_SIZE', 'OMPI_COMM_WORLD_SIZE', 'SLURM_NTASKS', 'PMI_SIZE'];
 
 /** USER_HZ: the unit of times in /proc/PID/stat, 100 on every Linux this runs on (see proc(5), sysconf(3)). */
-const NS_PER_TICK = 10_000_000n;
+export const NS_PER_TICK = 10_000_000n;
 
 /** Pids of all processes visible here, ascending. */
 export function listPids(): number[] {
@@ -83,12 +85,33 @@ export function readProcess(pid: number): ProcessInfo {
     exe: readProcLink(`/proc/${pid}/exe`),
     commandLine: commandLineOf(pid),
     startedAtNs: stat === null ? null : wallClock(stat.startTicks),
+    startTicks: stat?.startTicks ?? null,
     cgroup,
     containerId: cgroup === null ? null : containerIdOf(cgroup),
     rank: integerOf(environment, RANK),
     localRank: integerOf(environment, LOCAL_RANK),
     worldSize: integerOf(environment, WORLD_SIZE),
     visibleDevices: environment.get('CUDA_VISIBLE_DEVICES') ?? null,
+  };
+}
+
+/** What is known of a process that ended before it could be looked at. */
+export function unknownProcess(pid: number): ProcessInfo {
+  return {
+    pid,
+    ppid: null,
+    uid: null,
+    comm: null,
+    exe: null,
+    commandLine: null,
+    startedAtNs: null,
+    startTicks: null,
+    cgroup: null,
+    containerId: null,
+    rank: null,
+    localRank: null,
+    worldSize: null,
+    visibleDevices: null,
   };
 }
 

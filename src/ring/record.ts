@@ -23,7 +23,15 @@ export const CALL = {
 } as const;
 
 /** `struct thread_record`. */
-export const THREAD = { pid: 2, tid: 3, seen: 4, comm: 6, commBytes: 16 } as const;
+export const THREAD = {
+  pid: 2,
+  tid: 3,
+  seen: 4,
+  processStart: 6,
+  processBoot: 8,
+  comm: 10,
+  commBytes: 16,
+} as const;
 
 /** `struct stack_record`; a frame is as `struct bpf_stack_build_id` of linux/bpf.h has it. */
 export const STACK = {

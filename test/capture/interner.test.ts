@@ -28,7 +28,9 @@ test('equal sequences get one number, different ones different numbers, in order
         const expected = known.get(key) ?? -1 - known.size;
         if (!known.has(key)) known.set(key, known.size);
         const places = PLACES[record.tag] as Uint16Array;
-        expect(interner.intern(record.tag, Uint32Array.from(record.words), record.at, places)).toBe(expected);
+        expect(interner.intern(record.tag, Uint32Array.from(record.words), record.at, places, 0)).toBe(
+          expected,
+        );
       }
     }),
   );
@@ -42,7 +44,7 @@ test('many sequences: the table grows, and none is taken for another', () => {
     for (let i = 0; i < 200_000; i++) {
       words[0] = i;
       words[1] = (i % 64) * 0x200000;
-      expect(interner.intern(1, words, 0, places)).toBe(round === 0 ? -1 - i : i);
+      expect(interner.intern(1, words, 0, places, 0)).toBe(round === 0 ? -1 - i : i);
     }
   }
 });
@@ -53,11 +55,11 @@ test('a full table starts afresh: numbers are never used twice', () => {
   const seen = new Set<number>();
   for (let i = 0; i < 1000; i++) {
     words[0] = i;
-    const answer = interner.intern(0, words, 0, Uint16Array.of(0));
+    const answer = interner.intern(0, words, 0, Uint16Array.of(0), 0);
     expect(answer).toBeLessThan(0);
     seen.add(answer);
     // What was just added is known until the next generation.
-    expect(interner.intern(0, words, 0, Uint16Array.of(0))).toBe(-1 - answer);
+    expect(interner.intern(0, words, 0, Uint16Array.of(0), 0)).toBe(-1 - answer);
   }
   expect(seen.size).toBe(1000);
 });

@@ -181,6 +181,10 @@ struct thread_record {
 	u32 pid;
 	u32 tid;
 	u64 seen_ns;
+	/* When its process started: CLOCK_MONOTONIC, and CLOCK_BOOTTIME as /proc/PID/stat shows it in ticks. With the
+	 * pid they tell a process from one that had the pid before. An exec keeps both. */
+	u64 process_start_ns;
+	u64 process_boot_ns;
 	char comm[COMM_LEN];
 };
 

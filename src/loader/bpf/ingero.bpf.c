@@ -149,6 +149,9 @@ struct task_struct {
 	int pid;
 	int tgid;
 	struct mm_struct *mm;
+	struct task_struct *group_leader;
+	u64 start_time;
+	u64 start_boottime;
 	char comm[COMM_LEN];
 } __attribute__((preserve_access_index));
 
@@ -338,6 +341,8 @@ static __always_inline void announce_thread(struct task_struct *task)
 	record->pid = task->tgid;
 	record->tid = task->pid;
 	record->seen_ns = bpf_ktime_get_ns();
+	record->process_start_ns = task->group_leader->start_time;
+	record->process_boot_ns = task->group_leader->start_boottime;
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }

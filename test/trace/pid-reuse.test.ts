@@ -1,0 +1,67 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PACKAGE_ROOT } from '../../src/paths.js';
+import { expectComplete, query } from './support/capture.js';
+import { requireRootAndBpf } from './support/root.js';
+import { buildTracer, type Tracer } from './support/tracer.js';
+import { copyWorkload, type Truth, truthLines, type Workload } from './support/workload.js';
+
+describe.skipIf(!requireRootAndBpf())('processes that have one pid after the other', () => {
+  let tracer: Tracer;
+  let workload: Workload;
+  let program: string;
+  beforeAll(async () => {
+    workload = copyWorkload();
+    tracer = await buildTracer();
+    program = join(tracer.dir, 'pid-reuse');
+    const source = join(PACKAGE_ROOT, 'test/trace/programs/pid-reuse.c');
+    execFileSync('cc', ['-O1', '-Wall', '-Werror', '-o', program, source]);
+  });
+  afterAll(() => {
+    tracer?.remove();
+    workload?.remove();
+  });
+
+  test('each is a process of its own, with its own calls and threads', async () => {
+    const TIMES = 3;
+    const result = await tracer.run([
+      '--json',
+      '--',
+      program,
+      String(TIMES),
+      workload.gpuScenarios,
+      'steady',
+      '20',
+    ]);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    await expectComplete(result.capture);
+    const truths = truthLines<Truth>(result.stdout).filter(({ scenario }) => scenario === 'steady');
+    expect(truths.map(({ pid }) => pid)).toEqual(Array.from({ length: TIMES }, () => truths[0]?.pid));
+
+    const processes = await query(
+      result.capture,
+      `SELECT process_id, pid, count(*)::INTEGER AS calls, count(DISTINCT op::VARCHAR)::INTEGER AS ops
+       FROM events GROUP BY ALL ORDER BY min(start_time)`,
+    );
+    expect(processes).toEqual(
+      Array.from({ length: TIMES }, (_, index) => ({
+        process_id: processes[index]?.process_id,
+        pid: truths[0]?.pid,
+        calls: processes[0]?.calls,
+        ops: processes[0]?.ops,
+      })),
+    );
+    expect(new Set(processes.map(({ process_id }) => process_id)).size).toBe(TIMES);
+    // No call of one began before the last of the one before had ended, and each is described once.
+    const described = await query(
+      result.capture,
+      `SELECT p.process_id, p.comm, abs(epoch_ns(p.first_seen) - epoch_ns(min(e.start_time))) < 1000000 AS seen, count(DISTINCT t.tid)::INTEGER AS threads
+       FROM processes p JOIN events e USING (process_id) JOIN threads t USING (process_id)
+       GROUP BY p.process_id, p.comm, p.first_seen ORDER BY p.first_seen`,
+    );
+    expect(described).toEqual(
+      processes.map(({ process_id }) => ({ process_id, comm: 'gpu-scenarios', seen: true, threads: 1 })),
+    );
+  });
+});
