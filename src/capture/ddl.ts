@@ -21,11 +21,13 @@ export const STORE = 'store';
 const enumOf = (values: readonly string[]): string =>
   `ENUM (${(values.length === 0 ? ['unknown'] : values).map(literal).join(', ')})`;
 
-function comment(kind: 'TABLE' | 'VIEW' | 'COLUMN', target: string, text: string): string {
+/** The statement that gives something its comment. */
+export function comment(kind: 'TABLE' | 'VIEW' | 'COLUMN', target: string, text: string): string {
   return `COMMENT ON ${kind} ${target} IS ${literal(text)}`;
 }
 
-function describe(column: ColumnSpec): string {
+/** A column's comment: what it means and its unit. */
+export function describe(column: ColumnSpec): string {
   return column.unit === undefined ? column.description : `${column.description} [${column.unit}]`;
 }
 
@@ -51,7 +53,12 @@ export function planDdl(schema: CaptureSchema, events: readonly EventTablePlan[]
     }
   }
   for (const plan of events) statements.push(...eventTableDdl(schema, plan));
-  if (events.length > 0) statements.push(...eventsViewDdl(schema, events));
+  return [...statements, ...planViews(schema, events)];
+}
+
+/** Statements that create the views over event tables, `events` and those of the schema, and their comments. */
+export function planViews(schema: CaptureSchema, events: readonly Pick<EventTablePlan, 'table'>[]): string[] {
+  const statements = events.length > 0 ? eventsViewDdl(schema, events) : [];
   const present = new Set(events.map(({ table }) => table));
   for (const [name, spec] of Object.entries(schema.views ?? {})) {
     if (spec.event_tables.every((table) => present.has(table))) statements.push(...viewDdl(name, spec));
@@ -92,7 +99,7 @@ function eventTableDdl(schema: CaptureSchema, plan: EventTablePlan): string[] {
   ];
 }
 
-function eventsViewDdl(schema: CaptureSchema, events: readonly EventTablePlan[]): string[] {
+function eventsViewDdl(schema: CaptureSchema, events: readonly Pick<EventTablePlan, 'table'>[]): string[] {
   const shared = schema.event_columns.map((column) =>
     column.type === 'NAME' ? `${ident(column.name)}::VARCHAR AS ${ident(column.name)}` : ident(column.name),
   );

@@ -1,6 +1,14 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
 import { type EventTablePlan, planDdl, STORE } from './ddl.js';
-import { type CaptureSchema, type ColumnSpec, eventColumns, inRow, readCaptureSchema } from './schema.js';
+import {
+  type CaptureSchema,
+  type ColumnSpec,
+  eventColumns,
+  inRow,
+  readCaptureSchema,
+  type TableSpec,
+} from './schema.js';
 import { ident, literal } from './sql-text.js';
 import { SCHEMA_VERSION } from './version.js';
 import {
@@ -27,33 +35,48 @@ export type Transform = (table: string, column: ColumnSpec, value: string) => st
 /** Catalog tables of the file and not of its runs: a new file begins them anew. */
 const OWN_TABLES = ['schema_migrations'] as const;
 
+/** Captures attached to a connection. */
+export interface Sources {
+  readonly connection: DuckDBConnection;
+  readonly inputs: readonly AttachedCapture[];
+}
+
 /**
- * Plans a capture that can hold the rows of all inputs: names (ENUM columns) are the union of theirs. Throws
- * `schema-differs` for an input of an older schema, `table-conflict` when a site table has other columns in
+ * The newest schema with the site tables of all inputs. Throws `table-conflict` when a site table has other columns in
  * another input.
  */
-export async function planRebuild(workspace: Workspace): Promise<RebuildPlan> {
-  const { inputs } = workspace;
-  for (const input of inputs) requireCurrent(input);
+export async function schemaOf(sources: Sources): Promise<CaptureSchema> {
   const base = readCaptureSchema();
-  const all = inputs.flatMap((input) => splitTables(input.tables).events.map((table) => ({ input, table })));
-  const site: Record<string, { description: string; columns: ColumnSpec[] }> = {};
-  for (const { input, table } of all) {
-    if (table.name in base.event_tables) continue;
-    const spec = await siteSpec(workspace, input, table, base);
-    const known = site[table.name];
-    if (known === undefined) site[table.name] = spec;
-    else if (shape(known.columns) !== shape(spec.columns)) throw tableConflict(input.path, table.name);
+  const site: Record<string, TableSpec> = {};
+  for (const input of sources.inputs) {
+    for (const table of splitTables(input.tables).events) {
+      if (table.name in base.event_tables) continue;
+      const spec = await siteSpec(sources.connection, input, table, base);
+      const known = site[table.name];
+      if (known === undefined) site[table.name] = spec;
+      else if (shape(known.columns) !== shape(spec.columns)) throw tableConflict(input.path, table.name);
+    }
   }
-  const schema: CaptureSchema = { ...base, event_tables: { ...base.event_tables, ...site } };
+  return { ...base, event_tables: { ...base.event_tables, ...site } };
+}
+
+/**
+ * Plans a capture that can hold the rows of all inputs: names (ENUM columns) are the union of theirs. Throws
+ * `schema-differs` for an input of an older schema, and as {@link schemaOf}.
+ */
+export async function planRebuild(workspace: Sources): Promise<RebuildPlan> {
+  const { connection, inputs } = workspace;
+  for (const input of inputs) requireCurrent(input);
+  const schema = await schemaOf(workspace);
+  const all = inputs.flatMap(({ tables }) => splitTables(tables).events);
   const events: EventTablePlan[] = [];
-  for (const name of [...new Set(all.map(({ table }) => table.name))]) {
+  for (const name of new Set(all.map((table) => table.name))) {
     const names: Record<string, string[]> = {};
     for (const column of eventColumns(schema, name)) {
       if (column.type !== 'NAME' || column.values !== undefined) continue;
       const lists: string[][] = [];
-      for (const { table } of all.filter((one) => one.table.name === name)) {
-        lists.push(await enumValues(workspace, table, column.name));
+      for (const table of all.filter((one) => one.name === name)) {
+        lists.push(await enumValues(connection, table, column.name));
       }
       names[column.name] = [...new Set(lists.flat())];
     }
@@ -93,23 +116,27 @@ const shape = (columns: readonly ColumnSpec[]): string =>
 
 /** A site's table as its file describes it. */
 async function siteSpec(
-  workspace: Workspace,
+  connection: DuckDBConnection,
   { alias }: AttachedCapture,
   table: StoredEvents,
   schema: CaptureSchema,
-): Promise<{ description: string; columns: ColumnSpec[] }> {
+): Promise<TableSpec> {
   const shared = new Set(['args_id', ...schema.event_columns.map(({ name }) => name)]);
   const comments = new Map(
     (
-      await workspace.rows(
+      await connection.runAndReadAll(
         `SELECT column_name, comment FROM duckdb_columns() WHERE database_name = ${literal(alias)}
          AND schema_name = 'main' AND table_name = ${literal(table.name)}`,
       )
-    ).map(([name, comment]) => [String(name), comment === null ? '' : String(comment)]),
+    )
+      .getRows()
+      .map(([name, comment]) => [String(name), comment === null ? '' : String(comment)]),
   );
-  const [view] = await workspace.rows(
-    `SELECT comment FROM duckdb_views() WHERE database_name = ${literal(alias)} AND view_name = ${literal(table.name)}`,
-  );
+  const [view] = (
+    await connection.runAndReadAll(
+      `SELECT comment FROM duckdb_views() WHERE database_name = ${literal(alias)} AND view_name = ${literal(table.name)}`,
+    )
+  ).getRows();
   const own = (part: StoredEvents['rows'], storage: 'row' | 'interned'): ColumnSpec[] =>
     part.columns
       .filter(({ name }) => !shared.has(name))
@@ -132,11 +159,15 @@ function describedBy(comment: string): { description: string; unit?: string } {
   return description === undefined || unit === undefined ? { description: comment } : { description, unit };
 }
 
-async function enumValues(workspace: Workspace, table: StoredEvents, column: string): Promise<string[]> {
+async function enumValues(
+  connection: DuckDBConnection,
+  table: StoredEvents,
+  column: string,
+): Promise<string[]> {
   const type = [...table.rows.columns, ...table.args.columns].find(({ name }) => name === column)?.type;
   if (type === undefined || !type.startsWith('ENUM')) return [];
-  const rows = await workspace.rows(`SELECT unnest(enum_range(NULL::${type}))::VARCHAR`);
-  return rows.map(([value]) => String(value));
+  const result = await connection.runAndReadAll(`SELECT unnest(enum_range(NULL::${type}))::VARCHAR`);
+  return result.getRows().map(([value]) => String(value));
 }
 
 /** Creates every table, view and comment in the output. */

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
@@ -85,7 +86,7 @@ export class Workspace {
       connection = await instance.connect();
       const inputs: AttachedCapture[] = [];
       for (const [index, file] of options.inputs.entries()) {
-        inputs.push(await attach(connection, file, `in${index}`));
+        inputs.push(await attachCapture(connection, file, `in${index}`));
       }
       if (options.output !== undefined) {
         await connection.run(`ATTACH ${literal(options.output)} AS ${OUT}`);
@@ -140,9 +141,19 @@ function makeScratch(folder: string): PrivateDirectory {
   }
 }
 
-async function attach(connection: DuckDBConnection, file: string, alias: string): Promise<AttachedCapture> {
-  const path = resolve(file);
-  checkCaptureFile(path);
+/**
+ * Attaches a capture read-only under a name and reads what tables it has. Throws as opening a capture does
+ * (`EXIT.badCapture`).
+ */
+export async function attachCapture(
+  connection: DuckDBConnection,
+  file: string,
+  alias: string,
+): Promise<AttachedCapture> {
+  const named = resolve(file);
+  checkCaptureFile(named);
+  // Through a link, DuckDB would look for the .wal beside the link.
+  const path = realpathSync(named);
   await connection.run(`ATTACH ${literal(path)} AS ${alias} (READ_ONLY)`).catch((cause: unknown) => {
     throw openFailure(path, cause);
   });

@@ -2,6 +2,7 @@ import { Args } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { type Explanation, explain } from '../explain/explain.js';
 import { renderExplanation } from '../explain/text.js';
+import { expandFiles } from '../query/files.js';
 import { limitFlags } from '../query/flags.js';
 import { readLibrary } from '../query/library.js';
 import { liveField, liveNote } from '../query/session.js';
@@ -17,18 +18,25 @@ export default class Explain extends BaseCommand {
     '<%= config.bin %> explain run.duckdb --json',
   ];
 
-  static override args = { file: Args.string({ description: 'Capture file.', required: true }) };
+  static override strict = false;
+  static override args = {
+    file: Args.string({
+      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
+      required: true,
+    }),
+  };
 
   static override flags = limitFlags;
 
   async run(): Promise<Explanation & { live_as_of?: string }> {
-    const { args, flags } = await this.parse(Explain);
+    const { argv, flags } = await this.parse(Explain);
+    const files = expandFiles(argv as string[]);
     return withCapture(
-      args.file,
+      files,
       flags,
       (error) => this.fail(error),
       async (capture, budget) => {
-        const explanation = await explain(capture, args.file, readLibrary(), budget);
+        const explanation = await explain(capture, files, readLibrary(), budget);
         if (!this.jsonEnabled()) {
           process.stdout.write(renderExplanation(explanation));
           for (const note of liveNote(capture)) this.logToStderr(note);

@@ -3,6 +3,7 @@ import { Args } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { execute } from '../query/execute.js';
+import { splitFiles } from '../query/files.js';
 import { resultFlags } from '../query/flags.js';
 import { runSession } from '../query/session.js';
 import type { JsonResult } from '../query/write.js';
@@ -23,23 +24,35 @@ export default class Query extends BaseCommand {
       command: `<%= config.bin %> query run.duckdb "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name = 'main'"`,
     },
     {
+      description: 'Several captures as one',
+      command: `<%= config.bin %> query 'node*.duckdb' "SELECT run_id, count(*) FROM events GROUP BY run_id"`,
+    },
+    {
       description: 'Keep a result',
       command: `<%= config.bin %> query run.duckdb "FROM cuda_events" --format parquet --output events.parquet`,
     },
   ];
 
+  static override strict = false;
   static override args = {
-    file: Args.string({ description: 'Capture file.', required: true }),
-    sql: Args.string({ description: 'One SQL statement; - or nothing reads it from standard input.' }),
+    file: Args.string({
+      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
+      required: true,
+    }),
+    sql: Args.string({
+      description: 'One SQL statement; - or nothing reads it from standard input.',
+      ignoreStdin: true,
+    }),
   };
 
   static override flags = resultFlags;
 
   async run(): Promise<JsonResult | undefined> {
-    const { args, flags } = await this.parse(Query);
-    const sql = args.sql === undefined || args.sql === '-' ? await this.readStdin(args.sql) : args.sql;
+    const { argv, flags } = await this.parse(Query);
+    const { files, last } = splitFiles(argv as string[]);
+    const sql = last === undefined || last === '-' ? await this.readStdin(last) : last;
     return runSession({
-      file: args.file,
+      files,
       flags,
       json: this.jsonEnabled(),
       humanUnits: false,

@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
+import { expandFiles } from '../query/files.js';
 import { resultFlags } from '../query/flags.js';
 import { findQuery, readLibrary } from '../query/library.js';
 import { resolveParams } from '../query/params.js';
@@ -18,9 +19,13 @@ export default class RunQuery extends BaseCommand {
     '<%= config.bin %> run-query api-errors run.duckdb --format json',
   ];
 
+  static override strict = false;
   static override args = {
     name: Args.string({ description: 'Name of the query.', required: true }),
-    file: Args.string({ description: 'Capture file.', required: true }),
+    file: Args.string({
+      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
+      required: true,
+    }),
   };
 
   static override flags = {
@@ -36,11 +41,11 @@ export default class RunQuery extends BaseCommand {
   };
 
   async run(): Promise<JsonResult | undefined> {
-    const { args, flags } = await this.parse(RunQuery);
+    const { args, argv, flags } = await this.parse(RunQuery);
     const query = findQuery(readLibrary(), args.name);
     const values = resolveParams(query, flags.param);
     return runSession({
-      file: args.file,
+      files: expandFiles((argv as string[]).slice(1)),
       flags,
       json: this.jsonEnabled(),
       humanUnits: true,

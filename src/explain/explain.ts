@@ -28,12 +28,12 @@ export function detections(library: QueryLibrary): NamedQuery[] {
 }
 
 /**
- * Runs every detection on a capture and ranks what they find. `file` is how the reader named the capture.
+ * Runs every detection on a capture and ranks what they find. `files` is how the reader named the capture, or the captures.
  * Throws IngeroError as a query does; a detection that does not apply is skipped with its reason.
  */
 export async function explain(
   capture: OpenCapture,
-  file: string,
+  files: readonly string[],
   library: QueryLibrary,
   budget: Budget,
 ): Promise<Explanation> {
@@ -45,7 +45,7 @@ export async function explain(
       const result = await runNamed(capture, query, resolveParams(query, []), budget);
       const { rows } = await toJsonResult(limitRows(result, MOST_FINDINGS));
       if (rows.length === 0) clean.push(query.name);
-      for (const row of rows) found.push(toFinding(query, row, file));
+      for (const row of rows) found.push(toFinding(query, row, files));
     } catch (error) {
       if (!(error instanceof IngeroError) || error.code !== 'query-does-not-apply') throw error;
       skipped.push({ detection: query.name, reason: error.message });

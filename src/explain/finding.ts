@@ -58,8 +58,13 @@ export interface Finding {
 /** A finding that has no place yet. */
 export type Unranked = Omit<Finding, 'place'>;
 
-/** A row of a detection as a finding. `file` is the capture, for the commands that show the evidence. */
-export function toFinding(query: NamedQuery, row: Readonly<Record<string, Json>>, file: string): Unranked {
+/** A row of a detection as a finding. `files` are the captures, for the commands that show the evidence. */
+export function toFinding(
+  query: NamedQuery,
+  row: Readonly<Record<string, Json>>,
+  files: readonly string[],
+): Unranked {
+  const capture = files.map(shellWord).join(' ');
   const sql = String(row.evidence);
   return {
     detection: query.name,
@@ -80,10 +85,7 @@ export function toFinding(query: NamedQuery, row: Readonly<Record<string, Json>>
     last_time: String(row.last_time),
     evidence: {
       sql,
-      commands: [
-        `ingero query ${shellWord(file)} ${shellWord(sql)}`,
-        `ingero run-query ${query.name} ${shellWord(file)}`,
-      ],
+      commands: [`ingero query ${capture} ${shellWord(sql)}`, `ingero run-query ${query.name} ${capture}`],
     },
     fidelity: query.fidelity,
     advice: query.interpret ?? '',

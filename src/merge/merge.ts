@@ -10,18 +10,11 @@ import {
 } from '../capture/rebuild.js';
 import { literal } from '../capture/sql-text.js';
 import { SCHEMA_VERSION } from '../capture/version.js';
-import {
-  type AttachedCapture,
-  folderOf,
-  OUT,
-  qualified,
-  splitTables,
-  Workspace,
-  workFailure,
-} from '../capture/workspace.js';
-import { EXIT, IngeroError } from '../errors.js';
+import { type AttachedCapture, folderOf, OUT, Workspace, workFailure } from '../capture/workspace.js';
 import { type Alignment, alignClocks, largest, type RunClock } from './clocks.js';
-import { KEYS, type Key, keyOf, planOffsets, shifted } from './keys.js';
+import { type Key, keyOf, planOffsets, shifted } from './keys.js';
+import { largestKeys } from './largest.js';
+import { refuseRepeated } from './repeated.js';
 
 /** One run of the merged file. Field names are those of `--json`. */
 export interface MergedRun {
@@ -76,8 +69,8 @@ export async function mergeCaptures(
       const plan = await planRebuild(workspace);
       const runs: InputRun[][] = [];
       for (const input of workspace.inputs) runs.push(await readRuns(workspace, input));
-      refuseRepeated(workspace.inputs, runs);
-      const offsets = planOffsets(await largestKeys(workspace, plan));
+      await refuseRepeated(workspace.connection, workspace.inputs);
+      const offsets = planOffsets(await largestKeys(workspace.connection, workspace.inputs));
       const alignments = alignClocks(await readClocks(workspace, runs, offsets));
       await createTables(workspace, plan);
       const copies: Copied[] = [];
@@ -121,51 +114,6 @@ async function readRuns(workspace: Workspace, { alias }: AttachedCapture): Promi
     hostname: hostname === null ? null : String(hostname),
     bootId: bootId === null ? null : String(bootId),
   }));
-}
-
-/** A capture that is merged twice would count everything twice. */
-function refuseRepeated(inputs: readonly AttachedCapture[], runs: readonly (readonly InputRun[])[]): void {
-  const seen = new Map<string, string>();
-  for (const [index, { path }] of inputs.entries()) {
-    for (const { captureId } of runs[index] ?? []) {
-      const before = seen.get(captureId);
-      if (before !== undefined) {
-        throw new IngeroError(`${path} has the capture ${captureId}, which ${before} has already.`, {
-          code: 'capture-repeated',
-          exitCode: EXIT.badCapture,
-          expected: 'every capture once',
-          next: 'Leave one of the two files out.',
-        });
-      }
-      seen.set(captureId, path);
-    }
-  }
-}
-
-/** The largest value of every key in every input; -1 stands for no row. */
-async function largestKeys(workspace: Workspace, plan: RebuildPlan): Promise<Map<Key, bigint>[]> {
-  const all: Map<Key, bigint>[] = [];
-  for (const { alias, tables } of workspace.inputs) {
-    const keys = new Map<Key, bigint>();
-    const raise = async (key: Key, column: string, source: string): Promise<void> => {
-      const [row] = await workspace.rows(`SELECT coalesce(max("${column}"), -1)::HUGEINT FROM ${source}`);
-      const value = BigInt(String(row?.[0] ?? -1));
-      if (value > (keys.get(key) ?? -1n)) keys.set(key, value);
-    };
-    const { catalog, events } = splitTables(tables);
-    for (const [key, place] of Object.entries(KEYS)) {
-      const [name, column] = place.split('.') as [string, string];
-      const table = catalog.find((candidate) => candidate.name === name);
-      if (table !== undefined) await raise(key as Key, column, qualified(alias, table));
-    }
-    for (const { name, rows, args } of events) {
-      if (!plan.events.some(({ table }) => table === name)) continue;
-      await raise('call', 'call_id', qualified(alias, rows));
-      await raise(`args:${name}`, 'args_id', qualified(alias, args));
-    }
-    all.push(keys);
-  }
-  return all;
 }
 
 /** The clocks of the inputs that hold one run; others are aligned already. Runs have their new numbers. */

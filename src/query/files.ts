@@ -38,3 +38,17 @@ function matching(pattern: string): string[] {
     return [];
   }
 }
+
+/**
+ * Takes `FILE... [LAST]` apart. The last of several arguments is a file too when there is one of that name or pattern, or
+ * when it is named like a capture. Throws as {@link expandFiles}.
+ */
+export function splitFiles(args: readonly string[]): { files: string[]; last: string | undefined } {
+  const last = args.length > 1 ? args.at(-1) : undefined;
+  const isFile =
+    last !== undefined &&
+    last !== '-' &&
+    (existsSync(last) || /^\S+\.duckdb$/.test(last) || (WILD.test(last) && matching(last).length > 0));
+  if (last === undefined || isFile) return { files: expandFiles(args), last: undefined };
+  return { files: expandFiles(args.slice(0, -1)), last };
+}

@@ -2,10 +2,15 @@ import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { schemaOf } from '../capture/rebuild.js';
 import { SCHEMA_VERSION } from '../capture/version.js';
+import { type AttachedCapture, attachCapture } from '../capture/workspace.js';
 import { IngeroError } from '../errors.js';
 import { HoldLost } from '../live/client.js';
 import { takeSnapshot } from '../live/snapshot.js';
+import { planOffsets } from '../merge/keys.js';
+import { largestKeys } from '../merge/largest.js';
+import { refuseRepeated } from '../merge/repeated.js';
 import {
   checkCaptureFile,
   damaged,
@@ -16,6 +21,7 @@ import {
 } from './capture-file.js';
 import { PrivateDirectory } from './private-directory.js';
 import { sqlFailure } from './sql-error.js';
+import { planUnion } from './union.js';
 
 export interface OpenOptions {
   /** Memory DuckDB may use, e.g. `1GB`. */
@@ -43,7 +49,6 @@ export interface OpenCapture {
 
 function fenceConfig(options: OpenOptions, spill: PrivateDirectory | undefined): Record<string, string> {
   return {
-    access_mode: 'READ_ONLY',
     temp_directory: spill?.path ?? '',
     ...(options.spill === undefined ? {} : { max_temp_directory_size: options.spill }),
     secret_directory: NOWHERE,
@@ -56,7 +61,6 @@ function fenceConfig(options: OpenOptions, spill: PrivateDirectory | undefined):
     allow_unsigned_extensions: 'false',
     threads: String(options.threads ?? DEFAULT_THREADS),
     memory_limit: options.memoryLimit ?? DEFAULT_MEMORY_LIMIT,
-    enable_external_access: 'false',
   };
 }
 
@@ -68,13 +72,24 @@ const LOOKS = 5;
  * Opens a capture read-only and fenced: no other file, no network, no extension, no settings. The bytes
  * of the file and of a `.wal` beside it do not change. Close it after use.
  *
+ * Several are opened as one: each is a run of it, keys are unique, and names (ENUM columns) are text.
+ *
  * One that is being recorded is copied first, with the help of its recorder, and the copy opened: `asOfNs` says when
  * its contents are from.
  *
  * Throws IngeroError with `EXIT.badCapture` when the file is missing, unreadable, damaged, not a capture,
  * newer than this ingero, or held by a process that does not answer; `EXIT.output` without space for a copy.
  */
-export async function openCapture(file: string, options: OpenOptions = {}): Promise<OpenCapture> {
+export async function openCapture(
+  file: string | readonly string[],
+  options: OpenOptions = {},
+): Promise<OpenCapture> {
+  const [first, ...others] = typeof file === 'string' ? [file] : file;
+  if (first === undefined) throw new Error('no capture is named');
+  return others.length === 0 ? openOne(first, options) : openTogether([first, ...others], options);
+}
+
+async function openOne(file: string, options: OpenOptions): Promise<OpenCapture> {
   // An absolute path, so that names such as ":memory:" or "x:y" are never anything but a file.
   const named = resolve(file);
   checkCaptureFile(named);
@@ -110,7 +125,11 @@ async function openLive(path: string, options: OpenOptions): Promise<OpenCapture
 /** Opens the DuckDB file at `file` behind the fence; messages call it `path`. */
 async function openFenced(file: string, path: string, options: OpenOptions): Promise<OpenCapture> {
   const spill = options.spill === undefined ? undefined : new PrivateDirectory();
-  const instance = await DuckDBInstance.create(file, fenceConfig(options, spill)).catch((cause: unknown) => {
+  const instance = await DuckDBInstance.create(file, {
+    ...fenceConfig(options, spill),
+    access_mode: 'READ_ONLY',
+    enable_external_access: 'false',
+  }).catch((cause: unknown) => {
     spill?.remove();
     throw openFailure(path, cause);
   });
@@ -121,14 +140,55 @@ async function openFenced(file: string, path: string, options: OpenOptions): Pro
     spill?.remove();
   };
   try {
-    await connection.run('SET errors_as_json = true');
-    // DuckDB lets SQL write a database's own .wal even with external access off; without any file
-    // system it cannot. The file itself is open already. This must follow the opening. Spilling needs a
-    // file system; then it is the gate for statements (prepareReading) that keeps the .wal.
-    if (spill === undefined) await connection.run("SET disabled_filesystems = 'LocalFileSystem'");
-    await connection.run('SET lock_configuration = true');
+    await closeFence(connection, spill);
     const schemaVersion = await readSchemaVersion(connection, path);
     return { path, connection, schemaVersion, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** What can be closed only when the files are open. */
+async function closeFence(connection: DuckDBConnection, spill: PrivateDirectory | undefined): Promise<void> {
+  await connection.run('SET errors_as_json = true');
+  // DuckDB lets SQL write a database's own .wal even with external access off; without any file
+  // system it cannot. The files themselves are open already. This must follow the opening. Spilling needs a
+  // file system; then it is the gate for statements (prepareReading) that keeps the .wal.
+  if (spill === undefined) await connection.run("SET disabled_filesystems = 'LocalFileSystem'");
+  await connection.run('SET lock_configuration = true');
+}
+
+/**
+ * Opens several captures as one, behind the same fence: attached read-only to a database in memory that has a view
+ * per table over all of them. A capture that is being recorded cannot be one of them.
+ */
+async function openTogether(files: readonly string[], options: OpenOptions): Promise<OpenCapture> {
+  const spill = options.spill === undefined ? undefined : new PrivateDirectory();
+  const instance = await DuckDBInstance.create(':memory:', fenceConfig(options, spill));
+  const connection = await instance.connect();
+  const close = (): void => {
+    connection.closeSync();
+    instance.closeSync();
+    spill?.remove();
+  };
+  try {
+    const inputs: AttachedCapture[] = [];
+    for (const [index, file] of files.entries()) {
+      inputs.push(await attachCapture(connection, file, `capture_${index + 1}`));
+    }
+    await connection.run('SET enable_external_access = false');
+    await refuseRepeated(connection, inputs);
+    const offsets = planOffsets(await largestKeys(connection, inputs));
+    const schema = await schemaOf({ connection, inputs });
+    await connection.run(planUnion(schema, inputs, offsets).join(';\n'));
+    await closeFence(connection, spill);
+    return {
+      path: inputs.map(({ path }) => path).join(', '),
+      connection,
+      schemaVersion: Math.min(...inputs.map(({ schemaVersion }) => schemaVersion)),
+      close,
+    };
   } catch (error) {
     close();
     throw error;

@@ -10,7 +10,8 @@ import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.j
 const JSON_ROWS = 100_000;
 
 export interface Session {
-  file: string;
+  /** One capture, or several that are asked as one. */
+  files: readonly string[];
   flags: ResultFlags;
   /** Return the `--json` shape instead of writing. */
   json: boolean;
@@ -29,7 +30,7 @@ export interface Session {
  */
 export async function runSession(session: Session): Promise<JsonResult | undefined> {
   const { flags } = session;
-  return withCapture(session.file, flags, session.report, async (capture, budget) => {
+  return withCapture(session.files, flags, session.report, async (capture, budget) => {
     const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
     const result = limitRows(await session.start(capture, budget), maxRows);
     if (session.json) return { ...(await toJsonResult(result)), ...liveField(capture) };

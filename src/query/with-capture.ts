@@ -6,17 +6,17 @@ import { type OpenCapture, openCapture } from './open.js';
 import { PrivateDirectory } from './private-directory.js';
 
 /**
- * Opens a capture within the limits of the flags for the time of `use`. `report` is called with the error the
+ * Opens a capture, or several as one, within the limits of the flags for the time of `use`. `report` is called with the error the
  * process ends with when DuckDB cannot be stopped. Throws IngeroError as opening does, and what `use` throws.
  */
 export async function withCapture<T>(
-  file: string,
+  files: readonly string[],
   flags: LimitFlags,
   report: (error: IngeroError) => void,
   use: (capture: OpenCapture, budget: Budget) => Promise<T>,
 ): Promise<T> {
   boundMemory(parseSize(flags['memory-limit']) ?? 0);
-  const capture = await openCapture(file, openOptions(flags));
+  const capture = await openCapture(files, openOptions(flags));
   const budget = new Budget(capture.connection, flags.timeout, (error) => {
     report(error);
     PrivateDirectory.removeAll();
