@@ -1,6 +1,7 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { IngeroError } from '../errors.js';
+import { expandFiles } from '../query/files.js';
 import { type CaptureInfo, readInfo } from '../query/info.js';
 import { infoLines } from '../query/info-text.js';
 
@@ -26,7 +27,7 @@ export default class Info extends BaseCommand {
   async run(): Promise<Result> {
     const { argv } = await this.parse(Info);
     const result: Result = { files: [] };
-    for (const file of argv as string[]) {
+    for (const file of expandFiles(argv as string[])) {
       try {
         const info = await readInfo(file);
         result.files.push(info);
