@@ -33,6 +33,8 @@ const COLUMNS: Readonly<Record<string, DataClass | null>> = {
   'frames.source_file': 'paths',
   'frames.address': 'addresses',
   'imports.source_file': 'paths',
+  'host_events.src_ipv4': 'names',
+  'host_events.dst_ipv4': 'names',
 };
 
 /** Text that is the tool's, the vendor's or the pack's own. All other text counts as names. */

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchAggregate } from './aggregate.js';
+import { benchImport } from './import.js';
 import { benchIngest } from './ingest.js';
 import { benchLive } from './live.js';
 import { benchRecordCost } from './record-cost.js';
@@ -114,6 +115,21 @@ if (wanted('ingest')) {
       'x faster',
       10,
       `sqlite3 on the same rows, ${aggregate.sqlite.toFixed(1)} s`,
+      true,
+    );
+  }
+}
+
+if (wanted('import')) {
+  const result = await benchImport(join(scratch, 'agent.db'), 1_000_000);
+  raw.import = result;
+  if (result !== null) {
+    figure(
+      "conversion of the Go agent's captures",
+      result.events / result.convert,
+      'events/s',
+      200_000,
+      `${(result.convert / result.sqlite).toFixed(1)} times as long as sqlite3 takes to print the rows, ${result.sqlite.toFixed(1)} s`,
       true,
     );
   }

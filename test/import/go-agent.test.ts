@@ -214,10 +214,10 @@ describe.each(VERSIONS)('a file of schema %s', (version) => {
     expect(
       await rows(
         out,
-        "SELECT src_address, dst_address, src_port, dst_port, tcp_state FROM host_events WHERE op = 'tcp_retransmit' ORDER BY call_id",
+        "SELECT src_ipv4, dst_ipv4, src_port, dst_port, tcp_state FROM host_events WHERE op = 'tcp_retransmit' ORDER BY call_id",
       ),
     ).toEqual([
-      ['10.0.0.7', '10.0.0.9', 5001, 443, 'established'],
+      [0x0a00_0007, 0x0a00_0009, 5001, 443, 'established'],
       [null, null, 5001, 443, 'fin_wait1'],
     ]);
     expect(await rows(out, "SELECT op, layer, arg0, arg1 FROM host_events WHERE layer = 'unknown'")).toEqual([

@@ -92,7 +92,7 @@ export async function importGoAgentCapture(options: ImportOptions): Promise<Impo
       );
     }
     const schema = readCaptureSchema();
-    const plan = planEvents(schema, gathered.runs.all, loadBuiltinPacks(), gathered.survey.addresses);
+    const plan = planEvents(schema, gathered.runs.all, loadBuiltinPacks());
     const found = { ...describe(source, database, gathered), schema: sourceSchema };
     const file = await CaptureFile.open(out, schema, CHECKPOINT_BYTES);
     try {

@@ -95,10 +95,12 @@ export class EventWriter {
     const words = this.#record;
     const pid = pidIsTid(event.source, event.op) ? (run.threads.get(event.tid)?.pid ?? event.tid) : event.pid;
     const stack = this.#stacks.idOf(run, event.stackLow, event.stackHigh);
+    const isIpv4 = probe.operation.arg0 === 'ipv4-pair';
     const status = event.isInstant ? STATUS.entry : STATUS.returned;
     words[CALL.head] = (RECORD_CALL | (status << 8) | (probe.decoding.probeId << 16)) >>> 0;
     words[CALL.missing] =
       (stack === 0 ? missing(SLOT.stack) : 0) |
+      (isIpv4 && event.arg0Low === 0 && event.arg0High === 0 ? missing(SLOT.arg0) : 0) |
       (run.keepsArg1(probe.operation.arg1, event.arg1Low, event.arg1High) ? 0 : missing(SLOT.arg1)) |
       (SLOTS << 16);
     words[CALL.pid] = pid;
@@ -108,7 +110,8 @@ export class EventWriter {
     set(words, CALL.callId, event.rowidLow, event.rowidHigh);
     set(words, CALL.parentId, 0, 0);
     set(words, CALL.returnValue, event.returnLow, event.returnHigh);
-    set(words, CALL.slots + SLOT.arg0 * 2, event.arg0Low, event.arg0High);
+    if (isIpv4) set(words, CALL.slots + SLOT.arg0 * 2, swap(event.arg0Low), swap(event.arg0High));
+    else set(words, CALL.slots + SLOT.arg0 * 2, event.arg0Low, event.arg0High);
     set(words, CALL.slots + SLOT.arg1 * 2, event.arg1Low, event.arg1High);
     set(words, CALL.slots + SLOT.gpuId * 2, event.gpuId, 0);
     set(words, CALL.slots + SLOT.stack * 2, stack, 0);
@@ -127,4 +130,9 @@ export class EventWriter {
 function set(words: Uint32Array, at: number, low: number, high: number): void {
   words[at] = low;
   words[at + 1] = high;
+}
+
+/** A word with its bytes in the opposite order. */
+function swap(word: number): number {
+  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
 }

@@ -24,6 +24,8 @@ export interface Operation {
   layer: string;
   time: TimeMeaning;
   columns: readonly ColumnValue[];
+  /** Two IPv4 addresses as the kernel keeps them, the first octet in the lowest byte; 0 when they are none. */
+  arg0?: 'ipv4-pair';
   arg1?: Arg1Rule;
 }
 
@@ -46,7 +48,7 @@ const arg0 = (name: string): ColumnValue => column(name, wide(SLOT.arg0));
 const arg1 = (name: string): ColumnValue => column(name, wide(SLOT.arg1));
 const kind = column('kind', wide(SLOT.arg1), { enum: 'memcpy_kind' });
 
-/** Enums the columns refer to; `ipv4` is made from the addresses of a file. */
+/** Enums the columns refer to. */
 export const ENUMS: Readonly<Record<string, EnumTable>> = {
   // 5 is the old agent's own number for unknown: it has no name and becomes NULL.
   memcpy_kind: { 0: 'h2h', 1: 'h2d', 2: 'd2h', 3: 'd2d', 4: 'default' },
@@ -137,16 +139,19 @@ const OPERATIONS: Readonly<Record<number, Readonly<Record<number, Operation>>>> 
   },
   [SOURCE.io]: { 1: block('block_read'), 2: block('block_write'), 3: block('block_discard') },
   [SOURCE.tcp]: {
-    // Addresses are as the kernel keeps them: the first octet in the lowest byte. IPv6 was stored as 0.
-    1: host(
-      'tcp_retransmit',
-      'instant',
-      column('src_address', narrow(SLOT.arg0, 4, 4), { enum: 'ipv4' }),
-      column('dst_address', narrow(SLOT.arg0, 0, 4), { enum: 'ipv4' }),
-      column('src_port', narrow(SLOT.arg1, 2, 2)),
-      column('dst_port', narrow(SLOT.arg1, 0, 2)),
-      column('tcp_state', wide(SLOT.gpuId), { enum: 'tcp_state' }),
-    ),
+    // IPv6 addresses were stored as 0.
+    1: {
+      ...host(
+        'tcp_retransmit',
+        'instant',
+        column('src_ipv4', narrow(SLOT.arg0, 4, 4)),
+        column('dst_ipv4', narrow(SLOT.arg0, 0, 4)),
+        column('src_port', narrow(SLOT.arg1, 2, 2)),
+        column('dst_port', narrow(SLOT.arg1, 0, 2)),
+        column('tcp_state', wide(SLOT.gpuId), { enum: 'tcp_state' }),
+      ),
+      arg0: 'ipv4-pair',
+    },
   },
   [SOURCE.net]: { 1: net('net_send'), 2: net('net_recv') },
   [SOURCE.graph]: {

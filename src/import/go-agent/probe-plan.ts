@@ -3,7 +3,7 @@ import type { EventTablePlan } from '../../capture/ddl.js';
 import type { ProbeDecoding } from '../../capture/event-decoder.js';
 import { type CaptureSchema, eventColumns } from '../../capture/schema.js';
 import { EXIT, IngeroError } from '../../errors.js';
-import type { ColumnValue, EnumTable, Pack } from '../../packs/model.js';
+import type { ColumnValue, Pack } from '../../packs/model.js';
 import { ENUMS, hasResult, type Operation, operationOf, SLOT } from './operations.js';
 import type { OpFacts, Run } from './runs.js';
 
@@ -38,18 +38,9 @@ const packName = (layer: string): string => `go-agent-${layer}`;
 
 /**
  * Plans the event tables: a probe per operation and run, the tables and their ENUM names. `packs` are ingero's own, for
- * the names of result codes; `addresses` are the IPv4 addresses of the file. Throws `import-too-many-runs`.
+ * the names of result codes. Throws `import-too-many-runs`.
  */
-export function planEvents(
-  schema: CaptureSchema,
-  runs: readonly Run[],
-  packs: readonly Pack[],
-  addresses: ReadonlySet<number>,
-): EventPlan {
-  const enums: Record<string, EnumTable> = {
-    ...ENUMS,
-    ipv4: Object.fromEntries([...addresses].map((address) => [address, ipv4(address)])),
-  };
+export function planEvents(schema: CaptureSchema, runs: readonly Run[], packs: readonly Pack[]): EventPlan {
   const results = new Map(packs.map((pack) => [pack.table, pack.enums[pack.result ?? ''] ?? null]));
   const probes = runs
     .flatMap((run) => [...run.ops.values()].map((facts) => ({ run, facts })))
@@ -72,7 +63,7 @@ export function planEvents(
           sampleWeight: 1,
           stackSlot: null,
           columns: [...operation.columns, ...SHARED],
-          enums,
+          enums: ENUMS,
         },
       };
     });
@@ -89,7 +80,7 @@ export function planEvents(
   }
   return {
     probes,
-    tables: planTables(schema, probes, enums),
+    tables: planTables(schema, probes),
     packRows: packRows(probes),
     probeRows: probes.map(({ run, operation, decoding }) => ({
       run_id: run.id,
@@ -104,11 +95,7 @@ export function planEvents(
 }
 
 /** `cuda_events` is always there: most named queries read it, and an empty table is a truthful answer. */
-function planTables(
-  schema: CaptureSchema,
-  probes: readonly PlannedProbe[],
-  enums: Readonly<Record<string, EnumTable>>,
-): EventTablePlan[] {
+function planTables(schema: CaptureSchema, probes: readonly PlannedProbe[]): EventTablePlan[] {
   const used = new Set(['cuda_events', ...probes.map(({ operation }) => operation.table)]);
   return Object.keys(schema.event_tables)
     .filter((table) => used.has(table))
@@ -123,7 +110,7 @@ function planTables(
           own.flatMap(({ operation }) =>
             operation.columns.flatMap((value) =>
               value.column === column && value.enum !== undefined
-                ? Object.values(enums[value.enum] ?? {})
+                ? Object.values(ENUMS[value.enum] ?? {})
                 : [],
             ),
           ),
@@ -155,9 +142,4 @@ function packRows(probes: readonly PlannedProbe[]): Row[] {
 
 function unique(values: readonly string[]): string[] {
   return [...new Set(values)];
-}
-
-/** Dotted form of an address whose first octet is the lowest byte. */
-function ipv4(address: number): string {
-  return [0, 8, 16, 24].map((shift) => (address >>> shift) & 0xff).join('.');
 }

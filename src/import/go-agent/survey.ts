@@ -1,6 +1,6 @@
 import type { RowView } from '../sqlite/index.js';
 import type { EventRow } from './event-row.js';
-import { pidIsTid, SOURCE } from './operations.js';
+import { pidIsTid } from './operations.js';
 import { Earliest, type ProcessFacts, type Run, type Runs } from './runs.js';
 import type { StackIndex } from './stacks.js';
 
@@ -20,8 +20,6 @@ export class Survey {
   readonly #runs: Runs;
   readonly #stacks: StackIndex;
   readonly #switched = new Map<Run, Map<number, SwitchedThread>>();
-  /** IPv4 addresses of TCP events, first octet in the lowest byte. */
-  readonly addresses = new Set<number>();
   events = 0;
   /** Events that cannot be converted, by reason. */
   readonly rejected = new Map<string, number>();
@@ -47,9 +45,6 @@ export class Survey {
     else run.first.meet(event);
     this.#stacks.meet(run, event.stackLow, event.stackHigh);
     if (event.hasInlineStack && event.stackLow === 0 && event.stackHigh === 0) this.inlineStacks++;
-    if (event.source === SOURCE.tcp) {
-      for (const address of [event.arg0Low, event.arg0High]) if (address !== 0) this.addresses.add(address);
-    }
     const comm = event.comm === 0 ? null : (event.comms.texts[event.comm] as string);
     if (pidIsTid(event.source, event.op)) this.#meetSwitched(run, event, comm);
     else this.#meet(run, event, row, comm);
