@@ -58,8 +58,11 @@ if ! compiler_here; then
 fi
 if [ -n "$missing" ]; then
   printf 'This host cannot trace yet. Missing:\n%s\n' "$missing"
-  printf '\nUntil then, here is what the queries find in %s, a capture of the same\nworkload that was recorded on another machine.\n' "$RECORDED"
-  ask "$RECORDED"
+  printf '\nUntil then, here is what the queries find in %s, a capture of the same\nworkload that was recorded on another machine with an older schema.\n' "$RECORDED"
+  rm -f build/recorded.duckdb
+  mkdir -p build
+  ingero migrate "$RECORDED" --out build/recorded.duckdb
+  ask build/recorded.duckdb
   exit 0
 fi
 

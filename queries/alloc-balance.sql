@@ -1,7 +1,10 @@
 -- @title Allocation balance
 -- @question How much memory did each process allocate, free and still hold at the end, by kind of allocation?
--- @requires tables=cuda_events,processes schema>=1
--- @param pid INTEGER null - -- only this process
+-- @requires tables=cuda_events,processes schema>=2
+-- @packs cuda-runtime
+-- @ops cudaMalloc*, cudaHostAlloc, cudaFree*
+-- @param pid INTEGER null - [1..] -- only this process
+-- @column run_id - -- Run the process belongs to
 -- @column pid - -- Process
 -- @column process - -- Command name of the process
 -- @column family - -- device, async (stream-ordered), managed, host (pinned) or array
@@ -17,10 +20,11 @@
 -- @column peak_bytes bytes -- Most bytes live at one time
 -- @column largest_live_bytes bytes -- Size of the largest allocation not freed
 -- @column largest_live_ptr address -- Its address (or array handle)
+-- @sampling pairs
 -- @fidelity derived -- Each successful allocation is paired with the next successful free of the same address in the same process; a failed free frees nothing, and freeing NULL is no free. Memory released by cudaDeviceReset, by destroying a pool, or by the end of the process counts as live. The driver rounds sizes up.
 -- @interpret live_bytes that grow from capture to capture of a steady program are a leak: alloc-leaks lists them. A caching allocator
 --   (PyTorch) holds memory on purpose. A trace that attached to a running program sees frees of what it did not see allocated.
--- @next alloc-leaks, api-errors
+-- @next alloc-leaks, alloc-growth, vram-timeline
 WITH ops (op, family, heap, action) AS (
   VALUES
     ('cudaMalloc', 'device', 'memory', 'alloc'),
@@ -42,6 +46,8 @@ WITH ops (op, family, heap, action) AS (
 ),
 calls AS (
   SELECT
+    e.run_id,
+    e.process_id,
     e.pid,
     o.family,
     o.heap,
@@ -65,24 +71,33 @@ lives AS (
     lag(action) OVER history AS previous_action
   FROM calls
   WHERE status = 'ok' AND address IS NOT NULL AND address <> 0
-  WINDOW history AS (PARTITION BY pid, heap, address ORDER BY at_ns, call_id)
+  WINDOW history AS (PARTITION BY run_id, process_id, heap, address ORDER BY at_ns, call_id)
 ),
 levels AS (
-  SELECT pid, family, sum(delta) OVER (PARTITION BY pid, family ORDER BY at_ns, delta ROWS UNBOUNDED PRECEDING) AS level
+  SELECT
+    run_id, process_id, family,
+    sum(delta) OVER (PARTITION BY run_id, process_id, family ORDER BY at_ns, delta ROWS UNBOUNDED PRECEDING) AS level
   FROM (
-    SELECT pid, family, at_ns, bytes::BIGINT AS delta FROM lives WHERE action = 'alloc' AND bytes IS NOT NULL
+    SELECT run_id, process_id, family, at_ns, bytes::BIGINT AS delta FROM lives WHERE action = 'alloc' AND bytes IS NOT NULL
     UNION ALL
-    SELECT pid, family, next_at_ns, -bytes::BIGINT
+    SELECT run_id, process_id, family, next_at_ns, -bytes::BIGINT
     FROM lives
     WHERE action = 'alloc' AND bytes IS NOT NULL AND next_action IS NOT NULL
   )
 ),
-peaks AS (SELECT pid, family, max(level) AS peak_bytes FROM levels GROUP BY pid, family),
+peaks AS (
+  SELECT run_id, process_id, family, max(level) AS peak_bytes FROM levels GROUP BY run_id, process_id, family
+),
 failures AS (
-  SELECT pid, family, count(*) AS failed FROM calls WHERE action = 'alloc' AND status = 'error' GROUP BY pid, family
+  SELECT run_id, process_id, pid, family, count(*) AS failed
+  FROM calls
+  WHERE action = 'alloc' AND status = 'error'
+  GROUP BY run_id, process_id, pid, family
 ),
 balance AS (
   SELECT
+    run_id,
+    process_id,
     pid,
     family,
     count(*) FILTER (action = 'alloc') AS allocs,
@@ -96,11 +111,12 @@ balance AS (
     max(bytes) FILTER (action = 'alloc' AND next_action IS NULL) AS largest_live_bytes,
     arg_max(address, bytes) FILTER (action = 'alloc' AND next_action IS NULL) AS largest_live_ptr
   FROM lives
-  GROUP BY pid, family
+  GROUP BY run_id, process_id, pid, family
 )
 SELECT
+  run_id,
   pid,
-  process,
+  p.comm AS process,
   family,
   coalesce(allocs, 0) AS allocs,
   -- A sum over nothing is 0; a sum over sizes nobody knows is NULL.
@@ -116,9 +132,9 @@ SELECT
   largest_live_bytes,
   largest_live_ptr
 FROM balance
-FULL JOIN failures USING (pid, family)
-LEFT JOIN peaks USING (pid, family)
-LEFT JOIN (SELECT pid, any_value(comm) AS process FROM processes GROUP BY pid) USING (pid)
+FULL JOIN failures USING (run_id, process_id, pid, family)
+LEFT JOIN peaks USING (run_id, process_id, family)
+LEFT JOIN (SELECT run_id, process_id, comm FROM processes) p USING (run_id, process_id)
 -- Frees of an allocation of another family (cudaFree of managed memory) leave a group with nothing to say.
 WHERE coalesce(allocs, 0) + coalesce(foreign_frees, 0) + coalesce(failed, 0) > 0
-ORDER BY live_bytes DESC NULLS LAST, pid, family
+ORDER BY live_bytes DESC NULLS LAST, run_id, pid, family

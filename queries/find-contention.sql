@@ -17,6 +17,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity proxy -- Waits are compared between the time another process made calls and the time it made none, interval by interval. What the GPU did is not seen; processes known to use different devices are not compared.
 -- @interpret The device is shared: another job, a notebook left open, or workers of the same job on one device. Give each its own device
 --   (CUDA_VISIBLE_DEVICES), or use MPS or MIG where sharing is meant.

@@ -15,6 +15,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity exact -- Return values as the caller received them. cudaErrorNotReady (polling), cudaErrorPeerAccessAlreadyEnabled and cudaErrorHostMemoryAlreadyRegistered are no failures.
 -- @interpret Start with the first error: later ones often follow from it, and errors of asynchronous work are reported by a later, innocent call.
 --   cudaErrorMemoryAllocation: see find-leaks and alloc-balance for what held the memory.

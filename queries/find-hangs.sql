@@ -15,6 +15,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity exact -- Calls in flight are read from the kernel when recording ends.
 -- @interpret A wait that does not end: a kernel in an endless loop, a collective one rank never joined, a deadlock between streams, a dead GPU.
 --   The last launches before it on the same stream are the suspects; with several ranks, find the one that does not wait.

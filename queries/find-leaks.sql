@@ -1,6 +1,6 @@
 -- @title Memory that is never freed
 -- @question Which processes keep allocating memory that is not freed, all through the recording?
--- @requires tables=capture,cuda_events,processes,threads,frames schema>=2
+-- @requires tables=cuda_events,processes,threads,frames schema>=2
 -- @param min_calls INTEGER 10 calls -- report processes with at least this many allocations that stayed
 -- @param min_slices INTEGER 5 - -- spread over at least this many of ten equal parts of the process's recorded time, or of its allocations where most of them are freed
 -- @param min_share_pct DOUBLE 1 % -- and with at least this part of its allocations
@@ -17,6 +17,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity derived -- An allocation counts as held until the next successful free of the same address in the same process, or until the address is handed out again. A program that keeps growing on purpose looks the same.
 -- @interpret Memory allocated at the start and kept is a cache; memory that is added all the time is a leak, and ends in cudaErrorMemoryAllocation.
 --   alloc-leaks lists the single allocations; those of one size by one thread usually come from one place.

@@ -19,6 +19,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity heuristic -- Where the host memory was allocated page-locked in this capture, the copy is left out. Otherwise low speed stands for pageable memory; a synchronous copy may also have waited for work before it.
 -- @interpret The driver copies pageable memory through a small page-locked buffer while the caller waits, and nothing overlaps. Allocate the host
 --   side with cudaHostAlloc or cudaMallocHost (PyTorch: pin_memory=True and non_blocking=True) and copy asynchronously.

@@ -16,6 +16,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity proxy -- Only the time in which all ranks were recorded is compared. In a synchronous job the rank that comes last waits least; a rank with less work to do on the GPU looks the same.
 -- @interpret Look at what the rank does between its calls: data loading, logging, a checkpoint, a busier core or a slower disk. Compare its
 --   launch rate and its copies with those of another rank.

@@ -18,6 +18,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity heuristic -- The host sees launches and waits, not kernels. Bursts with hardly any waiting mean that the GPU was done as fast as it was fed.
 -- @interpret Each launch costs the host a microsecond or more, and each kernel is over sooner. Fuse kernels, use larger batches, or record the
 --   sequence into a CUDA graph (PyTorch: torch.compile, CUDA graphs).

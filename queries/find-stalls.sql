@@ -17,6 +17,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity derived -- Durations are exact; the median of the same operation in the same process stands for the time it should have taken.
 -- @interpret The GPU was busy with something unusual, or something held the thread up: a much larger kernel, another process on the device,
 --   a clock or power limit, a page fault storm, a slow rank that the collective waited for. Look at what the other threads and

@@ -17,6 +17,7 @@
 -- @column first_time UTC -- First affected call
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
+-- @sampling pairs
 -- @fidelity heuristic -- The host sees that it waits, not what for. That each wait follows a launch or two on the same thread is exact; that the program could go on without is a guess.
 -- @interpret The GPU idles between the end of one kernel and the launch of the next, and the host idles while it runs. Remove
 --   cudaDeviceSynchronize that is there for debugging or timing; copy results with cudaMemcpyAsync and wait once per step; in

@@ -1,7 +1,8 @@
 -- @title What was lost
 -- @question Is anything missing from this capture, where, how much, and why?
--- @requires tables=capture,probes,libraries,probe_accounting schema>=1
--- @column pack - -- Probe pack; NULL in the first row, which sums all probes
+-- @requires tables=capture,probes,libraries,probe_accounting schema>=2
+-- @column run_id - -- Run
+-- @column pack - -- Probe pack; NULL in the first row of a run, which sums all its probes
 -- @column op - -- Operation
 -- @column library - -- Library file
 -- @column hits calls -- Times the function was entered while attached
@@ -15,6 +16,7 @@
 -- @column lost_not_written calls -- Read but not written (disk full)
 -- @column read_faults reads -- Argument values that could not be read; their columns are NULL
 -- @column verdict - -- complete, sampled, never called, lost, does not add up, or unknown
+-- @sampling none
 -- @fidelity exact -- Hits are counted in the kernel, apart from the rows: hits = rows + filtered + sampled + lost.
 -- @interpret lost_ring_full: record fewer operations, filter by process, or enlarge the ring buffers. "does not add up" is a defect in
 --   ingero. Totals of other queries are lower bounds for every operation with losses.
@@ -27,24 +29,28 @@ WITH per_probe AS (
     a.*,
     a.lost_ring_full + a.lost_too_deep + a.lost_no_memory + a.lost_not_written AS lost
   FROM probe_accounting a
-  JOIN probes p ON p.probe_id = a.probe_id
-  LEFT JOIN libraries l ON l.library_id = p.library_id
+  JOIN probes p ON p.run_id = a.run_id AND p.probe_id = a.probe_id
+  LEFT JOIN libraries l ON l.run_id = p.run_id AND l.library_id = p.library_id
 ),
 all_rows AS (
   SELECT
+    c.run_id, c.end_reason = 'cut-off' AS cut_off,
     0 AS position, NULL AS pack, NULL AS op, NULL AS library,
     sum(hits) AS hits, sum(rows) AS rows, sum(filtered) AS filtered, sum(sampled) AS sampled, sum(lost) AS lost,
     sum(lost_ring_full) AS lost_ring_full, sum(lost_too_deep) AS lost_too_deep,
     sum(lost_no_memory) AS lost_no_memory, sum(lost_not_written) AS lost_not_written,
     sum(read_faults) AS read_faults, bool_and(balanced) AS balanced
-  FROM per_probe
+  FROM capture c
+  LEFT JOIN per_probe USING (run_id)
+  GROUP BY c.run_id, c.end_reason
   UNION ALL
   SELECT
-    1, pack, op, library, hits, rows, filtered, sampled, lost,
+    run_id, false, 1, pack, op, library, hits, rows, filtered, sampled, lost,
     lost_ring_full, lost_too_deep, lost_no_memory, lost_not_written, read_faults, balanced
   FROM per_probe
 )
 SELECT
+  run_id,
   pack,
   op,
   library,
@@ -59,8 +65,7 @@ SELECT
   lost_not_written::BIGINT AS lost_not_written,
   read_faults::BIGINT AS read_faults,
   CASE
-    WHEN hits IS NULL AND (SELECT bool_or(end_reason = 'cut-off') FROM capture)
-      THEN 'unknown: the recorder was cut off before it could count'
+    WHEN hits IS NULL AND cut_off THEN 'unknown: the recorder was cut off before it could count'
     WHEN hits IS NULL THEN 'nothing was attached'
     WHEN NOT balanced THEN 'does not add up'
     WHEN lost > 0 THEN 'lost'
@@ -69,4 +74,4 @@ SELECT
     ELSE 'complete'
   END AS verdict
 FROM all_rows
-ORDER BY position, lost DESC, hits DESC, pack, op, library
+ORDER BY run_id, position, lost DESC, hits DESC, pack, op, library

@@ -1,7 +1,6 @@
 import { IngeroError } from '../errors.js';
 import type { Budget } from '../query/budget.js';
-import type { NamedQuery } from '../query/header.js';
-import type { QueryLibrary } from '../query/library.js';
+import type { NamedQuery } from '../query/named-query.js';
 import type { OpenCapture } from '../query/open.js';
 import { resolveParams } from '../query/params.js';
 import { runNamed } from '../query/run.js';
@@ -23,7 +22,7 @@ export interface Explanation {
 }
 
 /** The detections of a library of named queries. */
-export function detections(library: QueryLibrary): NamedQuery[] {
+export function detections(library: ReadonlyMap<string, NamedQuery>): NamedQuery[] {
   return [...library.values()].filter(({ name }) => name.startsWith(DETECTION_PREFIX));
 }
 
@@ -34,7 +33,7 @@ export function detections(library: QueryLibrary): NamedQuery[] {
 export async function explain(
   capture: OpenCapture,
   files: readonly string[],
-  library: QueryLibrary,
+  library: ReadonlyMap<string, NamedQuery>,
   budget: Budget,
 ): Promise<Explanation> {
   const found: Unranked[] = [];

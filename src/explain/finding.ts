@@ -1,4 +1,4 @@
-import type { NamedQuery } from '../query/header.js';
+import type { NamedQuery } from '../query/named-query.js';
 import type { Json } from '../query/values.js';
 
 /** Named queries that look for a cause of trouble begin with this, and have the columns of {@link COLUMNS}. */

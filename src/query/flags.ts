@@ -34,6 +34,14 @@ const size = Flags.custom<string>({
   },
 });
 
+/** `--query-dir`, for commands that look queries up by name. */
+export const queryDirFlag = Flags.string({
+  description: 'Folder with more queries, looked into first; may be repeated.',
+  helpValue: 'DIR',
+  multiple: true,
+  multipleNonGreedy: true,
+});
+
 /** Flags of every command that runs SQL: what it may take. */
 export const limitFlags = {
   timeout: duration({

@@ -1,45 +1,6 @@
-/** DuckDB types a parameter may have. */
-export const PARAM_TYPES = ['INTEGER', 'BIGINT', 'DOUBLE', 'VARCHAR', 'BOOLEAN'] as const;
-export type ParamType = (typeof PARAM_TYPES)[number];
-
-/** How the numbers of a query relate to what happened. */
-export const FIDELITIES = ['exact', 'derived', 'proxy', 'heuristic'] as const;
-export type Fidelity = (typeof FIDELITIES)[number];
-
-export interface ParamDoc {
-  name: string;
-  type: ParamType;
-  /** As it would be given with --param; undefined is NULL. */
-  default: string | undefined;
-  unit: string | undefined;
-  doc: string;
-}
-
-export interface ColumnDoc {
-  name: string;
-  unit: string | undefined;
-  doc: string;
-}
-
-/** A named query as its file documents it. */
-export interface NamedQuery {
-  name: string;
-  title: string;
-  /** The question it answers, one sentence. */
-  question: string;
-  params: readonly ParamDoc[];
-  requires: { tables: readonly string[]; schema: number };
-  columns: readonly ColumnDoc[];
-  fidelity: { level: Fidelity; why: string };
-  /** How to read a high number and what to do about it. */
-  interpret: string | undefined;
-  /** Names of queries to run next. */
-  next: readonly string[];
-  /** The Nsight Systems report that answers the same question. */
-  nsys: string | undefined;
-  /** The statement, without the header. */
-  sql: string;
-}
+import { nearest } from '../packs/suggest.js';
+import { type ColumnDoc, FIDELITIES, type NamedQuery, SAMPLINGS, UNITS } from './named-query.js';
+import { checkParam, PARAM_TYPES, type ParamDoc, parseRange } from './param-type.js';
 
 /** Something wrong in a query file. */
 export interface HeaderProblem {
@@ -54,9 +15,43 @@ interface Tag {
   line: number;
 }
 
-const ONCE = ['title', 'question', 'requires', 'fidelity', 'interpret', 'next', 'nsys'] as const;
+const ONCE = [
+  'title',
+  'question',
+  'requires',
+  'packs',
+  'ops',
+  'discovery',
+  'sampling',
+  'fidelity',
+  'interpret',
+  'next',
+  'nsys',
+] as const;
 const MANY = ['param', 'column'] as const;
-const REQUIRED = ['title', 'question', 'requires', 'fidelity'] as const;
+const REQUIRED = ['title', 'question', 'requires', 'sampling', 'fidelity'] as const;
+
+/** Names a parameter cannot have, because `run-query` has a flag or argument of that name. */
+export const RESERVED_PARAMS: readonly string[] = [
+  'name',
+  'file',
+  'help',
+  'json',
+  'param',
+  'format',
+  'output',
+  'explain',
+  'timeout',
+  'max_rows',
+  'memory_limit',
+  'query_dir',
+];
+
+const list = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 
 const optional = (text: string): string | undefined => (text === '-' ? undefined : text);
 
@@ -76,32 +71,17 @@ function splitHeader(text: string): { tags: Tag[]; sql: string; stray: number[] 
   return { tags, sql: end < 0 ? '' : `${lines.slice(end).join('\n').trim()}\n`, stray };
 }
 
-/** Checks that a parameter value is one of its type. Returns what is wrong, or undefined. */
-export function checkParam(type: ParamType, value: string): string | undefined {
-  switch (type) {
-    case 'INTEGER':
-    case 'BIGINT': {
-      if (!/^[+-]?\d{1,20}$/.test(value)) return 'a whole number';
-      const limit = 1n << (type === 'INTEGER' ? 31n : 63n);
-      const number = BigInt(value);
-      return number >= -limit && number < limit ? undefined : `a whole number that fits ${type}`;
-    }
-    case 'DOUBLE':
-      return value.trim() !== '' && Number.isFinite(Number(value)) ? undefined : 'a number';
-    case 'BOOLEAN':
-      return value === 'true' || value === 'false' ? undefined : 'true or false';
-    case 'VARCHAR':
-      return undefined;
-  }
-}
-
 /**
  * Parses the header of a query file:
  *
  *     -- @title, @question          required, text
  *     -- @requires tables=a,b schema>=N
- *     -- @param NAME TYPE DEFAULT UNIT -- doc       (default null, unit - for none)
+ *     -- @packs a, b                                packs that record what it reads
+ *     -- @ops cudaMemcpy*, cudaFree                 at least one of these must have been probed
+ *     -- @discovery SELECT ...                      one value: NULL, or why the query does not apply
+ *     -- @param NAME TYPE DEFAULT UNIT [RANGE] -- doc   (default null, unit - for none, range such as 1..100 or a|b)
  *     -- @column NAME UNIT -- doc                   (every column of the result, in order)
+ *     -- @sampling weighted|rows|pairs|none
  *     -- @fidelity exact|derived|proxy|heuristic -- why
  *     -- @interpret, @next a, b, @nsys name         optional
  *
@@ -164,7 +144,8 @@ export function parseHeader(
 
   const requires = parseRequires(tags, problem);
   const fidelity = parseFidelity(tags, problem);
-  if (problems.length > 0 || requires === undefined || fidelity === undefined) {
+  const sampling = parseSampling(tags, problem);
+  if (problems.length > 0 || requires === undefined || fidelity === undefined || sampling === undefined) {
     return { query: undefined, problems };
   }
   const query: NamedQuery = {
@@ -173,13 +154,14 @@ export function parseHeader(
     question: one('question') ?? '',
     params: params.map(({ value }) => value),
     requires,
+    packs: list(one('packs')),
+    ops: list(one('ops')),
+    discovery: one('discovery'),
     columns: columns.map(({ value }) => value),
+    sampling,
     fidelity,
     interpret: one('interpret'),
-    next: (one('next') ?? '')
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== ''),
+    next: list(one('next')),
     nsys: one('nsys'),
     sql,
   };
@@ -193,22 +175,45 @@ function stripText(sql: string): string {
 
 type Report = (line: number, message: string) => void;
 
+function checkUnit(what: string, unit: string, line: number, problem: Report): void {
+  if (unit === '-' || (UNITS as readonly string[]).includes(unit)) return;
+  const near = nearest(unit, UNITS);
+  problem(
+    line,
+    `${what}: unit ${unit} is none of ${UNITS.join(', ')}${near === undefined ? '' : `; ${near}?`}`,
+  );
+}
+
 function parseParam(tag: Tag, problem: Report): { value: ParamDoc; line: number }[] {
-  const parts = /^([a-z_][a-z0-9_]*)\s+(\w+)\s+(\S+)\s+(\S+)\s+--\s+(.+)$/.exec(tag.text);
+  const parts = /^([a-z_][a-z0-9_]*)\s+(\w+)\s+(\S+)\s+(\S+)(?:\s+\[([^\]]+)\])?\s+--\s+(.+)$/.exec(tag.text);
   if (parts === null) {
-    problem(tag.line, '@param is NAME TYPE DEFAULT UNIT -- what it does (default null, unit - for none)');
+    problem(
+      tag.line,
+      '@param is NAME TYPE DEFAULT UNIT [RANGE] -- what it does (default null, unit - for none, range 1..100 or a|b)',
+    );
     return [];
   }
-  const [, name = '', typeName = '', fallback = '', unit = '', doc = ''] = parts;
+  const [, name = '', typeName = '', fallback = '', unit = '', rangeText, doc = ''] = parts;
   const type = PARAM_TYPES.find((candidate) => candidate === typeName);
   if (type === undefined) {
     problem(tag.line, `@param ${name}: type ${typeName} is none of ${PARAM_TYPES.join(', ')}`);
     return [];
   }
+  if (RESERVED_PARAMS.includes(name)) {
+    problem(tag.line, `@param ${name}: run-query has a flag or argument of that name`);
+  }
+  checkUnit(`@param ${name}`, unit, tag.line, problem);
+  const range = rangeText === undefined ? undefined : parseRange(type, rangeText);
+  if (rangeText !== undefined && range === undefined) {
+    problem(
+      tag.line,
+      `@param ${name}: [${rangeText}] is no range of ${type}, such as 0.. or 1..100, or a|b for VARCHAR`,
+    );
+  }
   const value = fallback === 'null' ? undefined : fallback;
-  const wrong = value === undefined ? undefined : checkParam(type, value);
+  const wrong = value === undefined ? undefined : checkParam(type, value, range);
   if (wrong !== undefined) problem(tag.line, `@param ${name}: default ${fallback} is not ${wrong}`);
-  return [{ value: { name, type, default: value, unit: optional(unit), doc }, line: tag.line }];
+  return [{ value: { name, type, default: value, unit: optional(unit), range, doc }, line: tag.line }];
 }
 
 function parseColumn(tag: Tag, problem: Report): { value: ColumnDoc; line: number }[] {
@@ -218,7 +223,16 @@ function parseColumn(tag: Tag, problem: Report): { value: ColumnDoc; line: numbe
     return [];
   }
   const [, name = '', unit = '', doc = ''] = parts;
+  checkUnit(`@column ${name}`, unit, tag.line, problem);
   return [{ value: { name, unit: optional(unit), doc }, line: tag.line }];
+}
+
+function parseSampling(tags: readonly Tag[], problem: Report): NamedQuery['sampling'] | undefined {
+  const tag = tags.find((item) => item.name === 'sampling');
+  if (tag === undefined) return undefined;
+  const sampling = SAMPLINGS.find((candidate) => candidate === tag.text);
+  if (sampling === undefined) problem(tag.line, `@sampling is one of ${SAMPLINGS.join(', ')}`);
+  return sampling;
 }
 
 function parseRequires(tags: readonly Tag[], problem: Report): NamedQuery['requires'] | undefined {

@@ -152,6 +152,7 @@ async function openFenced(file: string, path: string, options: OpenOptions): Pro
 /** What can be closed only when the files are open. */
 async function closeFence(connection: DuckDBConnection, spill: PrivateDirectory | undefined): Promise<void> {
   await connection.run('SET errors_as_json = true');
+  await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false');
   // DuckDB lets SQL write a database's own .wal even with external access off; without any file
   // system it cannot. The files themselves are open already. This must follow the opening. Spilling needs a
   // file system; then it is the gate for statements (prepareReading) that keeps the .wal.

@@ -1,7 +1,8 @@
 import type { DuckDBPreparedStatement } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
 import { nearest } from '../packs/suggest.js';
-import { checkParam, type NamedQuery, type ParamDoc } from './header.js';
+import type { NamedQuery } from './named-query.js';
+import { checkParam, type ParamDoc } from './param-type.js';
 
 /** The value of every parameter of a query, as text; undefined is NULL. */
 export type ParamValues = ReadonlyMap<ParamDoc, string | undefined>;
@@ -43,7 +44,7 @@ export function resolveParams(query: NamedQuery, given: readonly string[]): Para
     if (seen.has(name)) throw wrong(`--param ${name} is given twice.`, query, undefined);
     seen.add(name);
     if (value === 'null' && param.default === undefined) continue;
-    const expected = checkParam(param.type, value);
+    const expected = checkParam(param.type, value, param.range);
     if (expected !== undefined) {
       throw wrong(`--param ${name}=${JSON.stringify(value)} is not valid.`, query, expected);
     }

@@ -1,40 +1,9 @@
-import { EXIT, IngeroError } from '../errors.js';
+import { checkApplies } from './applies.js';
 import type { Budget } from './budget.js';
 import { execute, type QueryResult } from './execute.js';
-import type { NamedQuery } from './header.js';
+import type { NamedQuery } from './named-query.js';
 import type { OpenCapture } from './open.js';
 import { bindParams, type ParamValues } from './params.js';
-
-/**
- * Checks that a capture has what a query reads. Throws IngeroError (`query-does-not-apply`,
- * `EXIT.badCapture`): a table that was not recorded is a different answer from one without rows.
- */
-export async function checkApplies(capture: OpenCapture, query: NamedQuery): Promise<void> {
-  const fail = (why: string, next: string): never => {
-    throw new IngeroError(`${query.name} does not apply to ${capture.path} because ${why}.`, {
-      code: 'query-does-not-apply',
-      exitCode: EXIT.badCapture,
-      next,
-    });
-  };
-  if (capture.schemaVersion < query.requires.schema) {
-    fail(
-      `it has schema version ${capture.schemaVersion} and the query needs ${query.requires.schema}`,
-      '`ingero migrate` brings a capture to a newer schema in a new file.',
-    );
-  }
-  const present = await capture.connection.runAndReadAll(
-    "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main'",
-  );
-  const tables = new Set(present.getRows().map((row) => String(row[0])));
-  const missing = query.requires.tables.filter((table) => !tables.has(table));
-  if (missing.length > 0) {
-    fail(
-      `it has no table ${missing.join(', ')}`,
-      'Record with a probe pack that writes this table; `ingero run-query what-was-attached` says what was traced.',
-    );
-  }
-}
 
 /**
  * Starts a named query on a capture. The result's columns carry the units and descriptions of its header.
@@ -58,4 +27,20 @@ export async function runNamed(
       return { ...column, description: doc.doc, ...(doc.unit === undefined ? {} : { unit: doc.unit }) };
     }),
   };
+}
+
+/** The plan DuckDB makes for a named query on a capture, as text. Throws as {@link runNamed}. */
+export async function explainNamed(
+  capture: OpenCapture,
+  query: NamedQuery,
+  values: ParamValues,
+  budget: Budget,
+): Promise<string> {
+  await checkApplies(capture, query);
+  const result = await execute(capture, `EXPLAIN ${query.sql}`, budget, (statement) =>
+    bindParams(statement, values),
+  );
+  const plans: string[] = [];
+  for await (const chunk of result.chunks()) plans.push(...chunk.getRows().map((row) => String(row[1])));
+  return plans.join('\n');
 }

@@ -3,6 +3,7 @@ import type { Budget } from './budget.js';
 import type { QueryResult } from './execute.js';
 import type { ResultFlags } from './flags.js';
 import type { OpenCapture } from './open.js';
+import { showProgress } from './progress.js';
 import { withCapture } from './with-capture.js';
 import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.js';
 
@@ -18,6 +19,8 @@ export interface Session {
   /** Readable units in tables. */
   humanUnits: boolean;
   start(capture: OpenCapture, budget: Budget): Promise<QueryResult>;
+  /** What a reader of the result has to know of the capture; said after it. */
+  caveats?(capture: OpenCapture): Promise<string[]>;
   /** Says something to the user beside the result. */
   note(text: string): void;
   /** Reports the error the process ends with when DuckDB cannot be stopped. */
@@ -31,15 +34,25 @@ export interface Session {
 export async function runSession(session: Session): Promise<JsonResult | undefined> {
   const { flags } = session;
   return withCapture(session.files, flags, session.report, async (capture, budget) => {
-    const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
-    const result = limitRows(await session.start(capture, budget), maxRows);
-    if (session.json) return { ...(await toJsonResult(result)), ...liveField(capture) };
-    const { format, output } = flags;
-    const count = await writeResult(result, { format, output, humanUnits: session.humanUnits });
-    if (result.truncated) session.note(`Stopped after ${maxRows} rows (--max-rows); there are more.`);
-    else if (output !== undefined) session.note(`${count} rows written to ${output}.`);
-    for (const note of liveNote(capture)) session.note(note);
-    return undefined;
+    const endProgress = showProgress(capture.connection);
+    try {
+      const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
+      const result = limitRows(await session.start(capture, budget), maxRows);
+      if (session.json) {
+        const json = { ...(await toJsonResult(result)), ...liveField(capture) };
+        return session.caveats === undefined ? json : { ...json, notes: await session.caveats(capture) };
+      }
+      endProgress();
+      const { format, output } = flags;
+      const count = await writeResult(result, { format, output, humanUnits: session.humanUnits });
+      if (result.truncated) session.note(`Stopped after ${maxRows} rows (--max-rows); there are more.`);
+      else if (output !== undefined) session.note(`${count} rows written to ${output}.`);
+      for (const note of liveNote(capture)) session.note(note);
+      for (const note of (await session.caveats?.(capture)) ?? []) session.note(`Note: ${note}`);
+      return undefined;
+    } finally {
+      endProgress();
+    }
   });
 }
 

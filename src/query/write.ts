@@ -102,6 +102,8 @@ export interface JsonResult {
   truncated: boolean;
   /** Of a capture that is still being recorded: when the rows are from. */
   live_as_of?: string;
+  /** What a reader has to know of the capture: losses and sampling. Only of named queries. */
+  notes?: string[];
 }
 
 /** Reads a whole result into the `--json` shape. */

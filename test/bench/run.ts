@@ -2,6 +2,7 @@
  * `npm run bench`: every figure the project promises, each against its baseline in the same run, on an otherwise
  * idle machine. Needs root, clang-14, the built workload; bpftrace and sqlite3 for their comparisons.
  */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,7 +137,14 @@ if (wanted('import')) {
 }
 
 if (wanted('start')) {
-  const demo = `${root}/test/fixtures/demo-v1.duckdb`;
+  const demo = join(scratch, 'demo.duckdb');
+  execFileSync(process.execPath, [
+    `${root}/bin/ingero.js`,
+    'migrate',
+    `${root}/test/fixtures/demo-v1.duckdb`,
+    '--out',
+    demo,
+  ]);
   for (const [name, args, limit] of [
     ['--version', ['--version'], 150],
     ['run-query', ['run-query', 'cuda-api-sum', demo], 400],

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Interfaces } from '@oclif/core';
 import { PACKAGE_ROOT } from '../../src/paths.js';
+import { readLibrary } from '../../src/query/library.js';
+import { flagOf } from '../../src/query/param-flags.js';
 
 /** A command line of `ingero` found in a document. */
 export interface Mention {
@@ -48,6 +50,14 @@ function words(text: string): string[] {
   return found;
 }
 
+/** `run-query` has a flag for every parameter of the query it names. */
+function isParameter(command: string, line: readonly string[], flag: string): boolean {
+  if (command !== 'run-query') return false;
+  const queries = readLibrary();
+  const query = line.map((word) => queries.get(word)).find((found) => found !== undefined);
+  return query?.params.some(({ name }) => flagOf(name) === flag) ?? false;
+}
+
 /** What is wrong with a command line, judged by the command manifest. Placeholders such as `[SQL]` are arguments. */
 export function checkCommandLine({ text, inline }: Mention): string[] {
   const [, ...rest] = words(text);
@@ -70,7 +80,9 @@ export function checkCommandLine({ text, inline }: Mention): string[] {
     const flag = Object.values(command.flags).find((flag) =>
       word.startsWith('--') ? flag.name === name : flag.char === name,
     );
-    if (flag === undefined) {
+    if (flag === undefined && isParameter(command.id, rest, name ?? '')) {
+      if (attached === undefined) queue.shift();
+    } else if (flag === undefined) {
       if (word !== '--help') problems.push(`${command.id} has no flag ${word}`);
     } else if (flag.type === 'option') {
       const value = attached ?? queue.shift();

@@ -62,7 +62,7 @@ describe('packaging/demo.sh', () => {
       );
       expect(missing.split('\n').length).toBeLessThan(15);
       expect(answers).toContain('recorded on another machine');
-      expect(answers).toMatch(/^\$ ingero run-query api-errors test\/fixtures\/demo-v1\.duckdb\n\w+ /m);
+      expect(answers).toMatch(/^\$ ingero run-query api-errors build\/recorded\.duckdb\n\w+ /m);
     },
     TIMEOUT,
   );

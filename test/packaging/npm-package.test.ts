@@ -74,11 +74,9 @@ describe('the npm package', () => {
 
   test('runs', () => {
     expect(run('--version').stdout).toMatch(/^ingero\/\d/);
-    const { stdout, stderr } = run(
-      'run-query',
-      'api-errors',
-      join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb'),
-    );
+    const capture = join(work, 'v2.duckdb');
+    run('migrate', join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb'), '--out', capture);
+    const { stdout, stderr } = run('run-query', 'api-errors', capture);
     expect(stderr).toBe('');
     expect(stdout).toContain('cudaErrorMemoryAllocation');
     // The BPF object is found and is the one of the digest, whether or not this kernel takes it.

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
+import { buildCapture } from '../support/capture-builder.js';
 import { buildCli, type Cli } from '../support/cli.js';
 
 const NETWORK =
@@ -34,17 +35,24 @@ test('no source file can reach a network', () => {
   expect(found).toEqual(ALLOWED);
 });
 
+const CAPTURE = join(PACKAGE_ROOT, 'build/offline.duckdb');
+
 describe.skipIf(!available('strace', '-V'))('under strace', () => {
   let cli: Cli;
   beforeAll(async () => {
     cli = await buildCli();
+    await buildCapture(CAPTURE, { cudaEvents: [{ op: 'cudaMalloc' }] });
   });
-  afterAll(() => cli.remove());
+  afterAll(() => {
+    cli.remove();
+    rmSync(CAPTURE, { force: true });
+  });
 
   test.each([
     ['queries'],
     ['probes', 'list'],
-    ['run-query', 'cuda-api-sum', 'test/fixtures/demo-v1.duckdb'],
+    ['migrate', 'test/fixtures/demo-v1.duckdb', '--dry-run'],
+    ['run-query', 'cuda-api-sum', 'build/offline.duckdb'],
     ['query', 'test/fixtures/demo-v1.duckdb', "SELECT * FROM 'http://127.0.0.1:9/x.parquet'"],
   ])('ingero %s %s opens no socket and runs no program', (...args) => {
     const traced = [

@@ -54,7 +54,8 @@ describe('the release', () => {
   test('lists, queries and refuses like the source form', () => {
     expect(run(['queries']).stdout).toMatch(/^cuda-api-sum /m);
     expect(run(['probes', 'list']).stdout).toMatch(/^cuda-runtime /m);
-    const answer = run(['run-query', 'cuda-api-sum', FIXTURE, '--format', 'json']);
+    expect(run(['migrate', FIXTURE, '--out', join(work, 'v2.duckdb')]).status).toBe(0);
+    const answer = run(['run-query', 'cuda-api-sum', join(work, 'v2.duckdb'), '--format', 'json']);
     expect(answer.stderr).toBe('');
     expect(JSON.parse(answer.stdout)).toContainEqual(expect.objectContaining({ op: 'cudaMalloc' }));
     expect(run(['query', FIXTURE, "COPY (SELECT 1) TO 'x'"]).status).toBe(7);

@@ -6,7 +6,7 @@ import { afterAll } from 'vitest';
 import { IngeroError } from '../../src/errors.js';
 import { Budget } from '../../src/query/budget.js';
 import { execute, type QueryResult } from '../../src/query/execute.js';
-import { findQuery, readLibrary } from '../../src/query/library.js';
+import { readLibrary } from '../../src/query/library.js';
 import { type OpenCapture, type OpenOptions, openCapture } from '../../src/query/open.js';
 import { resolveParams } from '../../src/query/params.js';
 import { runNamed } from '../../src/query/run.js';
@@ -51,9 +51,17 @@ export function sql(path: string, text: string, options: OpenOptions & { timeout
   return withCapture(path, async (capture, budget) => toJson(await execute(capture, text, budget)), options);
 }
 
+let shipped: ReturnType<typeof readLibrary> | undefined;
+
+function library(): ReturnType<typeof readLibrary> {
+  shipped ??= readLibrary();
+  return shipped;
+}
+
 /** Runs a named query on a capture file. */
 export function named(path: string, name: string, params: readonly string[] = []): Promise<JsonResult> {
-  const query = findQuery(readLibrary(), name);
+  const query = library().get(name);
+  if (query === undefined) throw new Error(`no query ${name}`);
   return withCapture(path, async (capture, budget) =>
     toJson(await runNamed(capture, query, resolveParams(query, params), budget)),
   );

@@ -19,7 +19,8 @@ export type Row = Readonly<Record<string, Cell>>;
 
 /** Rows of a capture to build. What a row leaves out gets a default, or NULL where the column allows it. */
 export interface CaptureRows {
-  capture?: Row;
+  /** The row of the run, or one for each. */
+  capture?: Row | readonly Row[];
   packs?: readonly Row[];
   libraries?: readonly Row[];
   probes?: readonly Row[];
@@ -28,6 +29,8 @@ export interface CaptureRows {
   threads?: readonly Row[];
   clockAnchors?: readonly Row[];
   cudaEvents?: readonly Row[];
+  /** Rows of other catalog tables, by table. */
+  tables?: Readonly<Record<string, readonly Row[]>>;
   /** Rows of other event tables, by table. Such a table exists only when named. */
   events?: Readonly<Record<string, readonly Row[]>>;
 }
@@ -182,9 +185,13 @@ export async function buildCapture(
   const instance = await DuckDBInstance.create(path);
   const connection = await instance.connect();
   try {
-    for (const statement of planDdl(schema, plans)) await connection.run(statement);
+    await connection.run('BEGIN');
+    await connection.run(planDdl(schema, plans).join(';\n'));
     const tables: Record<string, readonly Row[]> = {
-      capture: [{ schema_version: schema.version, ...rows.capture }],
+      capture: (Array.isArray(rows.capture) ? rows.capture : [rows.capture ?? {}]).map((row) => ({
+        schema_version: schema.version,
+        ...row,
+      })),
       schema_migrations: [{ version: schema.version, applied_at: 0, ingero_version: '0.1.0' }],
       packs: rows.packs ?? [],
       libraries: rows.libraries ?? [],
@@ -193,6 +200,7 @@ export async function buildCapture(
       processes: rows.processes ?? [],
       threads: rows.threads ?? [],
       clock_anchors: rows.clockAnchors ?? [],
+      ...rows.tables,
     };
     for (const [table, list] of Object.entries(tables)) {
       const columns = schema.tables[table]?.columns ?? [];
@@ -219,6 +227,7 @@ export async function buildCapture(
       const data = store(false);
       await insert(connection, `store.${ident(table)}`, data.columns, data.rows);
     }
+    await connection.run('COMMIT');
     await connection.run('CHECKPOINT');
   } finally {
     connection.closeSync();
