@@ -7,7 +7,7 @@ import { CASES_DIR, readCases, renderResult } from './cases.js';
 import { named, scratchDir } from './helpers.js';
 
 const dir = scratchDir();
-/** Detections are tested with the findings they make (test/explain). */
+/** Detections are tested with the findings they make (test/trace/explain.test.ts). */
 const names = [...readLibrary().keys()].filter((name) => !name.startsWith('find-'));
 
 // After a change that is meant: npx vitest run test/query/cases.test.ts -u, and read what has changed.
