@@ -29,6 +29,8 @@ const VERSYM_HIDDEN = 0x8000;
 /** More places than the names of any pack have in a real file; a bound on what a made-up table can cost. */
 const MAX_MATCHES = 100_000;
 const NONE: readonly Buffer[] = [];
+/** No compiler makes a longer name that could be read. */
+const MAX_NAME = 4096;
 
 /**
  * All defined entries of `table` whose name, without `@VERSION`, is one of `names`. Memory is bounded by
@@ -84,6 +86,39 @@ export function findStrings(
 ): Map<number, string> {
   const hits = nameOffsets(source, piece, names);
   return new Map([...hits].filter(([, hit]) => !hit.versioned).map(([at, { name }]) => [at, name]));
+}
+
+/** Longest string table that is read whole: libtorch_cuda's has 45 MB. */
+const MAX_STRINGS = 512 * 1024 * 1024;
+const STT_FUNC = 2;
+
+/** Names of the defined functions of `table` that begin with `_Z`, without `@VERSION`. */
+export function cppFunctionNames(source: ByteSource, table: SymbolTable): string[] {
+  if (table.strings.size > MAX_STRINGS) {
+    throw new ElfError('elf-malformed', source.path, 'the string table is too large');
+  }
+  const strings = source.read(table.strings.offset, table.strings.size, 'the string table');
+  const names: string[] = [];
+  const perChunk = Math.floor(CHUNK / SYMBOL_SIZE);
+  const count = Math.floor(table.symbols.size / SYMBOL_SIZE);
+  for (let first = 0; first < count; first += perChunk) {
+    const n = Math.min(perChunk, count - first);
+    const at = table.symbols.offset + first * SYMBOL_SIZE;
+    const bytes = source.read(at, n * SYMBOL_SIZE, 'the symbol table');
+    for (let entry = 0; entry < n * SYMBOL_SIZE; entry += SYMBOL_SIZE) {
+      const name = bytes.readUInt32LE(entry);
+      const isFunction = ((bytes[entry + 4] ?? 0) & 0xf) === STT_FUNC && bytes.readUInt16LE(entry + 6) !== 0;
+      if (!isFunction || strings[name] !== 0x5f || strings[name + 1] !== 0x5a) continue;
+      const end = strings.indexOf(0, name);
+      const text = strings.toString(
+        'latin1',
+        name,
+        Math.min(end < 0 ? strings.length : end, name + MAX_NAME),
+      );
+      names.push(text.replace(/@.*/, ''));
+    }
+  }
+  return names;
 }
 
 function checkMatches(source: ByteSource, count: number): void {

@@ -16,7 +16,7 @@ import {
 } from './elf-layout.js';
 import { readBuildId } from './elf-notes.js';
 import { tablesFromDynamic } from './elf-sstrip.js';
-import { findEntries, type SymbolEntry, type SymbolTable } from './elf-symbols.js';
+import { cppFunctionNames, findEntries, type SymbolEntry, type SymbolTable } from './elf-symbols.js';
 import { readVersionDefinitions } from './elf-verdef.js';
 import { recoverFunctions } from './stripped/recover.js';
 
@@ -193,6 +193,11 @@ export class ElfFile {
       ),
       refused: new Map([...uncertain].filter(isWanted)),
     };
+  }
+
+  /** Every C++ function the file defines, by its symbol. Reads the tables of names whole. */
+  cppFunctions(): Set<string> {
+    return new Set([...this.symbolTables()].flatMap((table) => cppFunctionNames(this.source, table)));
   }
 
   /** Exactly `length` bytes of file content at virtual address `vaddr`. */

@@ -21,3 +21,4 @@ export {
   threadsOf,
 } from './processes.js';
 export { chooseProbeSite, PROLOGUE_BYTES, type ProbeChoice } from './prologue.js';
+export { type PatternSymbols, resolvePatterns } from './symbol-patterns.js';

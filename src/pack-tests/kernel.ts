@@ -46,11 +46,12 @@ export async function runThroughKernel(
 ): Promise<KernelOutcome> {
   const dir = mkdtempSync(join(tmpdir(), 'ingero-pack-test-'));
   try {
-    const program = buildTestProgram(pack, tests, version, dir, findCompiler() as string);
+    const tested = testable(pack);
+    const program = buildTestProgram(tested, tests, version, dir, findCompiler() as string);
     const told = join(dir, 'told');
     const capture = join(dir, 'capture.duckdb');
     const packFile = join(dir, 'pack.yaml');
-    writeFileSync(packFile, withoutSampling(pack.source.text));
+    writeFileSync(packFile, stringify({ ...(parse(pack.source.text) as object), probes: tested.probes }));
     await trace(['--pack', packFile, '--out', capture, ...TRACE_FLAGS, '--', program, told]);
     return await readOutcome(pack, tests.length, capture, told);
   } finally {
@@ -60,11 +61,16 @@ export async function runThroughKernel(
 
 const TRACE_FLAGS = ['--ring-size', '1', '--keep-privileges', 'none'];
 
-/** A sampled call is recorded by chance, which a test cannot wait for. */
-function withoutSampling(yaml: string): string {
-  const pack = parse(yaml) as { probes: { sample?: string }[] };
-  for (const probe of pack.probes) delete probe.sample;
-  return stringify(pack);
+/**
+ * The pack as it can be tested: a sampled call is recorded by chance, which a test cannot wait for, and C++ names stand
+ * for functions the generated library has under their plain names.
+ */
+function testable(pack: Pack): Pack {
+  const probes = pack.probes.map(({ sample: _, symbols, ...probe }) => {
+    const plain = symbols?.filter((symbol) => typeof symbol === 'string') ?? [];
+    return plain.length === 0 ? probe : { ...probe, symbols: plain };
+  });
+  return { ...pack, probes };
 }
 
 async function trace(args: readonly string[]): Promise<void> {

@@ -1,6 +1,6 @@
 import type { PackPath } from './issue.js';
 import type { Origin } from './load.js';
-import type { CaptureSpec, ConditionSpec, Pack, ProbeSpec } from './model.js';
+import type { CaptureSpec, ConditionSpec, Pack, ProbeSpec, SymbolPattern } from './model.js';
 import { type ProbeOrigins, probeOrigins } from './origins.js';
 import { parsePrototype, parseTypes } from './prototype.js';
 import { whenText } from './when.js';
@@ -36,7 +36,9 @@ export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): Pr
     return {
       op: op ?? name,
       prototype: prototype.trim().replaceAll(/\s+/g, ' '),
-      symbols: [...(symbols ?? [name])],
+      symbols: (symbols ?? [name]).map((symbol) =>
+        typeof symbol === 'string' ? symbol : patternText(symbol),
+      ),
       mode: mode ?? 'call',
       required: required ?? false,
       enabled: enabled ?? true,
@@ -47,6 +49,11 @@ export function describeProbes(pack: Pack, origin: (at: PackPath) => Origin): Pr
       origins: origins[index] ?? {},
     };
   });
+}
+
+/** A pattern as people are told of it: `demangled c10::*::malloc(*`. */
+export function patternText({ demangled }: SymbolPattern): string {
+  return `demangled ${demangled}`;
 }
 
 /** What a capture reads, on one line: `width * height, unless array`. Keys without words of their own are listed. */

@@ -53,13 +53,23 @@ export interface CaptureSpec {
   redact?: 'hash' | 'drop';
 }
 
+/** Functions by their demangled C++ names; `*` stands for any characters. */
+export interface SymbolPattern {
+  demangled: string;
+  /** With more functions than this none is probed. Default 16. */
+  at_most?: number;
+}
+
+/** Functions a pattern may stand for when it does not say. */
+export const DEFAULT_AT_MOST = 16;
+
 export interface ProbeSpec {
   /** C declaration of the function. */
   prototype: string;
   /** Operation name in the `op` column. Default: the function's name. */
   op?: string;
   /** Symbols to attach (all that exist). Default: the function's name. */
-  symbols?: readonly string[];
+  symbols?: readonly (string | SymbolPattern)[];
   /** False: the probe is a skipped one everywhere. Default true. */
   enabled?: boolean;
   /** A required probe that finds no symbol makes `trace` refuse. Default false. */
@@ -263,6 +273,7 @@ export interface CompiledProbe {
   name: string;
   prototype: string;
   symbols: readonly string[];
+  patterns: readonly SymbolPattern[];
   required: boolean;
   /** Where it is said that the function is not to be probed: `file:line`. */
   disabled?: string;

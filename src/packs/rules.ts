@@ -149,7 +149,9 @@ function symbolsOf(probe: ProbeFacts): { symbol: string; at: (string | number)[]
   if (probe.spec.symbols === undefined) {
     return probe.functionName === undefined ? [] : [{ symbol: probe.functionName, at: [...at, 'prototype'] }];
   }
-  return probe.spec.symbols.map((symbol, position) => ({ symbol, at: [...at, 'symbols', position] }));
+  return probe.spec.symbols.flatMap((symbol, position) =>
+    typeof symbol === 'string' ? [{ symbol, at: [...at, 'symbols', position] }] : [],
+  );
 }
 
 function uniqueSymbols({ probes }: PackFacts): PackIssue[] {
@@ -168,7 +170,13 @@ function uniqueSymbols({ probes }: PackFacts): PackIssue[] {
 function noReturnProbeOnCpp({ probes }: PackFacts): PackIssue[] {
   return probes.flatMap((probe) => {
     if (probe.spec.mode === 'entry') return [];
-    const cpp = symbolsOf(probe).find(({ symbol }) => symbol.startsWith('_Z'));
+    const patterns = (probe.spec.symbols ?? []).flatMap((symbol, position) =>
+      typeof symbol === 'string'
+        ? []
+        : [{ symbol: symbol.demangled, at: ['probes', probe.index, 'symbols', position] }],
+    );
+    const named = symbolsOf(probe).filter(({ symbol }) => symbol.startsWith('_Z'));
+    const [cpp] = [...named, ...patterns];
     if (cpp === undefined) return [];
     return [
       {

@@ -2,6 +2,7 @@
  * What a trace of a pack would attach where, and what it would read: `ingero probes compile`. Pure.
  */
 import type { CostClass } from '../discovery/model.js';
+import { patternText } from '../packs/describe.js';
 import { argumentTexts, columnText, conditionText, deviceText } from '../packs/location-text.js';
 import type { Arch, CompiledPack, CompiledProbe } from '../packs/model.js';
 import type { ProbeOrigins } from '../packs/origins.js';
@@ -130,7 +131,7 @@ export function compileReport(
     probes: probes.map((probe, index) => ({
       op: probe.op,
       prototype: probe.prototype,
-      symbols: probe.symbols,
+      symbols: [...probe.symbols, ...probe.patterns.map(patternText)],
       mode: probe.mode,
       required: probe.required,
       enabled: probe.disabled === undefined,

@@ -1,10 +1,18 @@
 import type { Row } from '../capture/capture-file.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
-import { ElfFile, type LibraryFile, libraryFacts, locate, type ProbeLocations } from '../discovery/index.js';
+import {
+  ElfFile,
+  type LibraryFile,
+  libraryFacts,
+  locate,
+  type PatternSymbols,
+  type ProbeLocations,
+  resolvePatterns,
+} from '../discovery/index.js';
 import type { ProbeLinks } from '../loader/attach.js';
 import { MAX_PROBES } from '../loader/layout.js';
 import type { BpfObject } from '../loader/object.js';
-import type { CompiledPack, CompiledProbe } from '../packs/model.js';
+import type { CompiledPack, CompiledProbe, SymbolPattern } from '../packs/model.js';
 import { unmetCondition } from '../packs/when.js';
 import {
   decodingOf,
@@ -79,6 +87,7 @@ export class LibraryTracer {
     const attached = outcomes.filter((outcome) => outcome.error === null).map(({ id }) => id);
     this.attachedProbes.push(...attached);
     this.failedProbes += outcomes.length - attached.length;
+    this.failedProbes += plan.skipped.filter(({ isError }) => isError).length;
     if (attached.length > 0) this.tracedLibraries++;
     return {
       libraries: [libraryRow(plan, ...stateOf({ plan, error }, outcomes))],
@@ -134,17 +143,31 @@ function viewOf(elf: ElfFile, { pack, probes }: CompiledPack, file: LibraryFile)
     conditions.flatMap(({ symbol }) => symbol ?? []),
   );
   // All names at once: reading a large file's symbol tables for each function would take minutes.
-  const lookup = file.recovered ?? elf.lookup(new Set(probes.flatMap(({ symbols }) => symbols)));
-  return { locate: (symbols) => locate(elf, symbols, lookup), unmet: (when) => unmetCondition(when, facts) };
+  const patterns = resolvePatterns(
+    elf,
+    probes.flatMap((probe) => probe.patterns),
+  );
+  const match = (pattern: SymbolPattern): PatternSymbols => patterns.get(pattern) as PatternSymbols;
+  const symbolsOf = (probe: CompiledProbe): string[] => [
+    ...probe.symbols,
+    ...probe.patterns.flatMap((pattern) => match(pattern).symbols),
+  ];
+  const lookup = file.recovered ?? elf.lookup(new Set(probes.flatMap(symbolsOf)));
+  return {
+    locate: (probe) => locate(elf, symbolsOf(probe), lookup),
+    match,
+    unmet: (when) => unmetCondition(when, facts),
+  };
 }
 
 /** A file that cannot be read. */
 function nothing(reason: string): FileView {
   return {
-    locate: (symbols): ProbeLocations => ({
+    locate: ({ symbols }): ProbeLocations => ({
       sites: [],
       missing: new Map(symbols.map((symbol) => [symbol, reason])),
     }),
+    match: () => ({ symbols: [], problem: { reason, isError: false } }),
     unmet: () => null,
   };
 }

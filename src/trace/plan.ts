@@ -8,7 +8,9 @@ import type { ProbeDecoding } from '../capture/event-decoder.js';
 import { type CaptureSchema, eventColumns } from '../capture/schema.js';
 import type { LibraryFile, ProbeSite } from '../discovery/model.js';
 import type { ProbeLocations } from '../discovery/probe-sites.js';
-import type { CompiledPack, CompiledProbe, Pack, WhenSpec } from '../packs/model.js';
+import type { PatternSymbols } from '../discovery/symbol-patterns.js';
+import { patternText } from '../packs/describe.js';
+import type { CompiledPack, CompiledProbe, Pack, SymbolPattern, WhenSpec } from '../packs/model.js';
 import { disabledReason } from '../packs/when.js';
 
 /** One function to probe in one library file. */
@@ -26,11 +28,15 @@ export interface SkippedProbe {
   reason: string;
   /** The pack itself leaves it out: nothing is missing. */
   isIntended?: true;
+  /** It is there, and cannot be probed. */
+  isError?: boolean;
 }
 
 /** What planning has to know of a library file. */
 export interface FileView {
-  locate(symbols: readonly string[]): ProbeLocations;
+  locate(probe: CompiledProbe): ProbeLocations;
+  /** What a pattern of the pack stands for. */
+  match(pattern: SymbolPattern): PatternSymbols;
   /** Why the pack does not want these probes here; null when it does. */
   unmet(when: readonly WhenSpec[]): string | null;
 }
@@ -67,15 +73,37 @@ export function planFile(
 ): FilePlan {
   const probes: PlannedProbe[] = [];
   const skipped: SkippedProbe[] = [];
-  for (const compiled of pack.probes) {
+  /** A function that one probe names is not probed again for the pattern of another. */
+  const taken = new Map<bigint, string>();
+  const isPattern = ({ patterns }: CompiledProbe): boolean => patterns.length > 0;
+  const ordered = [...pack.probes].sort((a, b) => Number(isPattern(a)) - Number(isPattern(b)));
+  for (const compiled of ordered) {
     const unwanted = notEnabled(compiled) ?? view.unmet(compiled.when);
     if (unwanted !== null) {
-      const symbol = compiled.symbols[0] ?? null;
-      skipped.push({ id: skippedIds(), compiled, symbol, reason: unwanted, isIntended: true });
+      skipped.push({
+        id: skippedIds(),
+        compiled,
+        symbol: firstName(compiled),
+        reason: unwanted,
+        isIntended: true,
+      });
       continue;
     }
-    const { sites, missing } = view.locate(compiled.symbols);
+    for (const pattern of compiled.patterns) {
+      const { problem } = view.match(pattern);
+      if (problem !== null) {
+        skipped.push({ id: skippedIds(), compiled, symbol: patternText(pattern), ...problem });
+      }
+    }
+    const { sites, missing } = view.locate(compiled);
     for (const site of sites) {
+      const other = taken.get(site.address);
+      if (isPattern(compiled) && other !== undefined) {
+        const reason = `it is probed already, as ${other}`;
+        skipped.push({ id: skippedIds(), compiled, symbol: site.symbol, reason });
+        continue;
+      }
+      taken.set(site.address, compiled.op);
       const id = probeIds.take();
       if (id !== null) probes.push({ id, compiled, site });
       else {
@@ -90,6 +118,12 @@ export function planFile(
     for (const [symbol, reason] of missing) skipped.push({ id: skippedIds(), compiled, symbol, reason });
   }
   return { libraryId: libraryIds.take() ?? 0, pack, file, probes, skipped };
+}
+
+/** The first symbol of a probe, or its first pattern. */
+function firstName({ symbols, patterns }: CompiledProbe): string | null {
+  const [pattern] = patterns;
+  return symbols[0] ?? (pattern === undefined ? null : patternText(pattern));
 }
 
 /** Why a function is not to be probed anywhere; null when it is. */
@@ -157,7 +191,7 @@ export function skippedRow(plan: FilePlan, skipped: SkippedProbe): Row {
     ...describeProbe(plan, skipped.compiled),
     probe_id: skipped.id,
     symbol: skipped.symbol,
-    state: 'skipped',
+    state: skipped.isError ? 'failed' : 'skipped',
     reason: skipped.reason,
   };
 }
@@ -168,7 +202,7 @@ export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () =
     probe_id: skippedIds(),
     pack: pack.pack.name,
     op: compiled.op,
-    symbol: compiled.symbols[0] ?? null,
+    symbol: firstName(compiled),
     prototype: compiled.prototype,
     library_id: null,
     state: 'skipped',
