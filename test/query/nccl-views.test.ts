@@ -140,6 +140,25 @@ test('splits: all ranks of a part agree on its identity, and on no other', async
   expect(calls).toEqual([{ ids: 1, ranks: '[0, 1, 2]', seq: 1 }]);
 });
 
+test('hundreds of communicators: the plan DuckDB chooses for them has no limit of its own', async () => {
+  const made = Array.from({ length: 100 }, (_, index) => [
+    init(0x1000 + index, 5000 + index, 0),
+    { op: 'ncclCommSplit', comm: 0x1000 + index, new_comm: 0x2000 + index, color: 0 },
+    reduce(0x2000 + index),
+    reduce(0x1000 + index),
+    destroy(0x2000 + index),
+  ]).flat();
+  const path = await capture(made);
+  expect(
+    await query(
+      path,
+      `SELECT count(*)::INTEGER AS calls, count(DISTINCT comm_id)::INTEGER AS ids, count(parent_comm_id)::INTEGER AS below,
+              max(seq)::INTEGER AS seq
+       FROM nccl_calls WHERE op = 'ncclAllReduce'`,
+    ),
+  ).toEqual([{ calls: 200, ids: 200, below: 100, seq: 1 }]);
+});
+
 test('ncclCommInitAll has the identity of the unique id it made itself', async () => {
   const path = await capture([
     { op: 'ncclCommInitAll', comm: 0x10, nranks: 4, call_id: 500, duration_ns: 5_000_000 },

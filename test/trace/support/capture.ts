@@ -56,12 +56,23 @@ export function probedSymbol(symbol: string): string | undefined {
   return probedSymbols.has(target) ? target : undefined;
 }
 
-/** The part of a truth that a capture has to show: the probed operations. */
+/** Rows each process of gpu-scenarios has for the kernels it registers when it starts; its truth does not tell them. */
+export const REGISTRATIONS = 4;
+
+/** Rows the calls of a truth become. */
+export function recordedCalls(ops: Ops): number {
+  return Object.values(recorded(ops)).reduce((sum, { calls }) => sum + calls, 0);
+}
+
+/** The part of a truth that a capture has to show: the probed operations, but for those compilers put in. */
 export function probed(ops: Ops): Ops {
-  const recorded = Object.entries(ops).filter(([op]) => probedOps.has(op) && !op.startsWith('__'));
-  return Object.fromEntries(
-    recorded.map(([op, truth]) => [op, asRecorded(op, truth)] as const).filter(([, { calls }]) => calls > 0),
-  );
+  return Object.fromEntries(Object.entries(recorded(ops)).filter(([op]) => !op.startsWith('__')));
+}
+
+function recorded(ops: Ops): Ops {
+  const known = Object.entries(ops).filter(([op]) => probedOps.has(op));
+  const rows = known.map(([op, truth]) => [op, asRecorded(op, truth)] as const);
+  return Object.fromEntries(rows.filter(([, { calls }]) => calls > 0));
 }
 
 /** A query that finds work not done yet is no row. */
