@@ -5,4 +5,8 @@ if [ -n "${NODE_OPTIONS+set}" ]; then export INGERO_KEPT_NODE_OPTIONS="$NODE_OPT
 if [ -n "${NODE_PATH+set}" ]; then export INGERO_KEPT_NODE_PATH="$NODE_PATH"; fi
 unset NODE_OPTIONS NODE_PATH
 self=$(readlink -f "$0")
-exec "${INGERO_NODE:-node}" "${self%/bin/*}/lib/ingero.js" "$@"
+root=${self%/bin/*}
+# A package brings its own Node.js.
+node=${INGERO_NODE:-node}
+[ ! -x "$root/runtime/node" ] || node=$root/runtime/node
+exec "$node" "$root/lib/ingero.js" "$@"

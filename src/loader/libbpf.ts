@@ -4,6 +4,7 @@
  */
 import koffi from 'koffi';
 import { EXIT, IngeroError } from '../errors.js';
+import { PACKAGE_ROOT } from '../paths.js';
 
 /** Opaque native pointer. */
 export type Pointer = bigint | object;
@@ -113,8 +114,8 @@ const PROTOTYPES: Record<Exclude<keyof Libbpf, 'path'>, string> = {
   libbpf_num_possible_cpus: 'int libbpf_num_possible_cpus()',
 };
 
-/** Where libbpf is looked for, in order. */
-export const LIBBPF_NAMES: readonly string[] = ['libbpf.so.1'];
+/** Where libbpf is looked for, in order: packages bring their own. */
+export const LIBBPF_NAMES: readonly string[] = [`${PACKAGE_ROOT}native/libbpf.so`, 'libbpf.so.1'];
 
 /**
  * Loads libbpf 1.x. Throws `no-libbpf` when it is not installed.

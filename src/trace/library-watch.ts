@@ -10,7 +10,7 @@ const EARLY_MS = 2000;
 /** Part of a core that looking may take: where there are many processes it is done less often. */
 const RESCAN_SHARE = 0.002;
 /** The same for processes that ring, when all of the host's may: a shell script starts hundreds a second. */
-const BELL_SHARE = 0.02;
+const BELL_SHARE = 0.05;
 
 /** Looks for libraries in these processes (undefined: in all that are traced) and says whether it found some. */
 export type Look = (pids: readonly number[] | undefined) => boolean;

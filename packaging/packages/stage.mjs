@@ -1,0 +1,130 @@
+/** The folder every package is made of: the release, its own Node.js, our libbpf, and what says where all came from. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fetchTarball, unpack } from './fetch.mjs';
+import { COMMIT, EPOCH, LOCK, PACKAGE, ROOT } from './root.mjs';
+import { components, cyclonedx, licenceFiles, spdx } from './sbom.mjs';
+import { LIBBPF, NATIVE, NODE } from './versions.mjs';
+
+const json = (value) => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Makes the folder for an architecture and returns its path. Equal sources give equal bytes and times. */
+export function stage(arch, folder) {
+  const out = join(folder, `ingero-${PACKAGE.version}-linux-${arch}`);
+  execFileSync(process.execPath, [join(ROOT, 'packaging/bundle.mjs'), out], { stdio: 'inherit' });
+  nativePackages(arch, out);
+
+  const node = join(ROOT, 'build/cache', `node-${NODE.version}-${arch}`);
+  if (!existsSync(join(node, 'bin/node'))) {
+    const tarball = fetchTarball(`node-linux-${arch}`, NODE.version, NODE.integrity[arch]);
+    unpack(tarball, node, 'bin/node', 'LICENSE');
+  }
+  mkdirSync(join(out, 'runtime'));
+  copyFileSync(join(node, 'bin/node'), join(out, 'runtime/node'));
+
+  const libbpf = join(
+    ROOT,
+    'build/cache',
+    `libbpf-${LIBBPF.map(({ version }) => version).join('-')}-${arch}.built`,
+  );
+  if (!existsSync(join(libbpf, 'libbpf.so'))) {
+    execFileSync('sh', [join(ROOT, 'packaging/packages/libbpf.sh'), join(libbpf, 'libbpf.so'), arch], {
+      stdio: 'inherit',
+    });
+  }
+  mkdirSync(join(out, 'native'));
+  copyFileSync(join(libbpf, 'libbpf.so'), join(out, 'native/libbpf.so'));
+
+  mkdirSync(join(out, 'licenses'));
+  for (const [name, from] of licenceFiles(join(node, 'LICENSE'), join(libbpf, 'licenses')))
+    copyFileSync(from, join(out, 'licenses', name));
+  const list = components(out, arch);
+  writeFileSync(join(out, 'sbom.cyclonedx.json'), json(cyclonedx(list)));
+  writeFileSync(join(out, 'sbom.spdx.json'), json(spdx(list)));
+  writeFileSync(join(out, 'PROVENANCE.json'), json(provenance(arch, out, list)));
+  normalise(out);
+  return out;
+}
+
+/** Replaces the packages of machine code of this host by those of the architecture asked for. */
+function nativePackages(arch, out) {
+  for (const name of Object.values(NATIVE).flat())
+    rmSync(join(out, 'node_modules', name), { recursive: true, force: true });
+  for (const name of NATIVE[arch]) {
+    const { version, integrity } = LOCK[`node_modules/${name}`];
+    unpack(fetchTarball(name, version, integrity), join(out, 'node_modules', name));
+  }
+  // koffi's packages hold builds for both C libraries; ours is glibc.
+}
+
+/** What was built from what, as an in-toto statement (slsa.dev/provenance/v1). */
+function provenance(arch, out, list) {
+  const subject = filesOf(out)
+    .filter((name) => name.startsWith('lib/') || name === 'runtime/node' || name === 'native/libbpf.so')
+    .map((name) => ({ name, digest: { sha256: digestOf(join(out, name)) } }));
+  return {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject,
+    predicateType: 'https://slsa.dev/provenance/v1',
+    predicate: {
+      buildDefinition: {
+        buildType: 'packaging/packages/build.mjs',
+        externalParameters: { arch, sourceDateEpoch: Number(EPOCH) },
+        resolvedDependencies: [
+          { uri: 'git', digest: { gitCommit: COMMIT } },
+          ...list
+            .filter(({ sha512 }) => sha512)
+            .map(({ purl, sha512 }) => ({
+              uri: purl,
+              digest: { sha512: Buffer.from(sha512.slice(7), 'base64').toString('hex') },
+            })),
+          {
+            uri: `pkg:npm/node-linux-${arch}@${NODE.version}`,
+            digest: { sha512: Buffer.from(NODE.integrity[arch].slice(7), 'base64').toString('hex') },
+          },
+        ],
+      },
+      runDetails: { builder: { id: 'packaging/packages/build.mjs' } },
+    },
+  };
+}
+
+/** Paths of all files below a folder, sorted. */
+export function filesOf(folder) {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(folder, name)).isFile())
+    .sort();
+}
+
+export function digestOf(path) {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** Modes and times that do not depend on who builds, and a list of all files with their digests. */
+export function normalise(folder) {
+  const list = filesOf(folder).filter((name) => name !== 'SHA256SUMS');
+  writeFileSync(
+    join(folder, 'SHA256SUMS'),
+    list.map((name) => `${digestOf(join(folder, name))}  ${name}\n`).join(''),
+  );
+  const programs = new Set(['bin/ingero', 'runtime/node']);
+  for (const name of ['', ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort().reverse()]) {
+    const path = join(folder, name);
+    chmodSync(path, statSync(path).isDirectory() || programs.has(name) ? 0o755 : 0o644);
+    utimesSync(path, Number(EPOCH), Number(EPOCH));
+  }
+  utimesSync(folder, Number(EPOCH), Number(EPOCH));
+}
