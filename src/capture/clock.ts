@@ -41,6 +41,11 @@ export function wallClockNs(): bigint {
   return now(CLOCK_REALTIME);
 }
 
+/** CLOCK_MONOTONIC in ns, the clock of event times. */
+export function monotonicNs(): bigint {
+  return now(CLOCK_MONOTONIC);
+}
+
 function now(clock: number): bigint {
   const time: { tv_sec?: number | bigint; tv_nsec?: number | bigint } = {};
   clockGettime(clock, time);

@@ -41,6 +41,20 @@ interface Target {
   slots: number;
 }
 
+/** A time from which less was recorded. */
+interface Thinning {
+  sinceLow: number;
+  sinceHigh: number;
+  oneIn: number;
+  probeIds: ReadonlySet<number>;
+}
+
+/** Where its number stands in the tag of an argument set, which has five bits left for it. */
+const THINNING_SHIFT = 27;
+const MAX_THINNINGS = 31;
+/** Of the rows appended one in so many is looked at for its thread. */
+const THREAD_STRIDE = 8;
+
 interface Decoder {
   id: number;
   op: number;
@@ -90,6 +104,9 @@ export class EventTable {
   /** Added to kernel times to get wall-clock times, as two words. */
   readonly #offsetLow: number;
   readonly #offsetHigh: number;
+  readonly #thinnings: Thinning[] = [];
+  /** Threads of some of the rows appended lately. */
+  readonly #busyThreads = new Set<number>();
   #rows = 0;
   #args = 0;
 
@@ -232,18 +249,55 @@ export class EventTable {
     for (let i = 0; i < targets.length; i++) this.#fill(targets[i] as Target, row, words, at);
 
     const missing = (words[at + CALL.missing] as number) & 0xfff;
-    const tag = (decoder.id | (missing << 12) | (status << 24)) >>> 0;
+    const thinning =
+      this.#thinnings.length === 0
+        ? 0
+        : this.#thinningOf(decoder.id, startLow, words[at + CALL.start + 1] as number);
+    const tag = (decoder.id | (missing << 12) | (status << 24) | (thinning << THINNING_SHIFT)) >>> 0;
     // The pid among the words tells processes apart until one gets the pid of another.
     const process = this.#processes.isAnyReused ? this.#processId(words, at) : 0;
     let argsId = this.#interner.intern(tag, words, at, decoder.keyWords, process);
     if (argsId < 0) {
       argsId = -1 - argsId;
-      this.#appendArgs(argsId, decoder, returnLow, returnHigh, words, at);
+      this.#appendArgs(argsId, decoder, thinning, returnLow, returnHigh, words, at);
     }
     this.#rowArgsId.values[row] = argsId;
 
     this.#rows = row + 1;
     if (this.#rows === CHUNK_ROWS) this.#appendRows();
+  }
+
+  /** From `sinceNs` (monotonic) on, of the calls of these probes only one in `oneIn` was recorded. */
+  thin(sinceNs: bigint, oneIn: number, probeIds: readonly number[]): void {
+    if (this.#thinnings.length === MAX_THINNINGS) throw new Error('recording was thinned too often');
+    this.#thinnings.push({
+      sinceLow: Number(BigInt.asUintN(32, sinceNs)),
+      sinceHigh: Number(sinceNs >> 32n),
+      oneIn,
+      probeIds: new Set(probeIds),
+    });
+  }
+
+  /** Number of the thinning in force when a call began; 0: none. */
+  #thinningOf(probeId: number, startLow: number, startHigh: number): number {
+    for (let number = this.#thinnings.length; number > 0; number--) {
+      const { sinceLow, sinceHigh, probeIds } = this.#thinnings[number - 1] as Thinning;
+      const isLater = startHigh > sinceHigh || (startHigh === sinceHigh && startLow >= sinceLow);
+      if (isLater) return probeIds.has(probeId) ? number : 0;
+    }
+    return 0;
+  }
+
+  /** Adds the threads that have called since this was last asked. Those with few calls may be left out. */
+  takeBusyThreads(into: Set<number>): void {
+    this.#noteThreads();
+    for (const tid of this.#busyThreads) into.add(tid);
+    this.#busyThreads.clear();
+  }
+
+  #noteThreads(): void {
+    const tids = this.#tid.values;
+    for (let row = 0; row < this.#rows; row += THREAD_STRIDE) this.#busyThreads.add(tids[row] as number);
   }
 
   /** Commits everything appended so far. Argument sets go first, so a row never points to a missing one. */
@@ -341,6 +395,7 @@ export class EventTable {
   #appendArgs(
     argsId: number,
     decoder: Decoder,
+    thinning: number,
     returnLow: number,
     returnHigh: number,
     words: Uint32Array,
@@ -358,10 +413,12 @@ export class EventTable {
     this.#column('pid').buffer.set(row, pid);
     this.#column('process_id').buffer.set(row, this.#processId(words, at));
     this.#column('probe_id').buffer.set(row, decoder.id);
-    this.#column('sample_weight').buffer.set(row, decoder.sampleWeight);
+    const oneIn = thinning === 0 ? 1 : (this.#thinnings[thinning - 1] as Thinning).oneIn;
+    this.#column('sample_weight').buffer.set(row, decoder.sampleWeight * oneIn);
     const state = words[at + CALL.missing] as number;
     const device = state >>> 24;
-    if (device !== 0) this.#column('current_device').buffer.set(row, device - 1);
+    // Calls that would have changed it may be among those left out.
+    if (device !== 0 && thinning === 0) this.#column('current_device').buffer.set(row, device - 1);
     const { stackSlot } = decoder;
     if (stackSlot !== null && ((state >>> stackSlot) & 1) === 0) {
       const slot = at + CALL.slots + stackSlot * 2;
@@ -387,6 +444,7 @@ export class EventTable {
 
   #appendRows(): void {
     if (this.#rows === 0) return;
+    this.#noteThreads();
     this.#rowAppender.append(this.#rows, this.#rowBuffers);
     this.#rows = 0;
     for (const buffer of this.#rowBuffers) buffer.clear();

@@ -13,6 +13,7 @@ export type EndReason =
   | 'terminated'
   | 'target-exited'
   | 'max-size'
+  | 'max-overhead'
   | 'disk-full'
   | 'failed';
 
@@ -46,7 +47,11 @@ export type ToRecorder =
   | { type: 'process'; info: ProcessInfo }
   | { type: 'capture'; row: Row }
   | { type: 'anchor'; row: Row }
+  | { type: 'rows'; table: 'governor_steps' | 'self_observations'; rows: readonly Row[] }
+  /** Of the calls that begin at `sinceNs` (monotonic) or later one in `oneIn` is recorded, of those of these probes. */
+  | { type: 'thin'; sinceNs: bigint; oneIn: number; probeIds: readonly number[] }
   | { type: 'summary' }
+  | { type: 'observe' }
   | {
       type: 'finish';
       endReason: EndReason;
@@ -70,6 +75,7 @@ export interface ProbeAccounting {
   hits: bigint;
   rows: bigint;
   filtered: bigint;
+  sampled: bigint;
   lost: bigint;
   balanced: boolean;
 }
@@ -87,6 +93,8 @@ export interface RecorderResult {
 
 export type FromRecorder =
   | { type: 'ready' }
+  /** Since the observation before. */
+  | { type: 'observation'; busyThreads: number; ringHighWater: number; flushMaxNs: bigint | null }
   | { type: 'summary'; ops: readonly OpSummary[]; rows: number; ringHighWater: number }
   /** Recording cannot go on; the tracer answers with `finish`. */
   | { type: 'stopped'; reason: EndReason; detail: string }

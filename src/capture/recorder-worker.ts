@@ -64,6 +64,8 @@ class Recorder {
   #pending: Promise<void> = Promise.resolve();
   #failed: { reason: EndReason; detail: string } | null = null;
   #isAtLimit = false;
+  /** Since the last observation. */
+  #flushMaxMs: number | null = null;
   /** Whether DuckDB failed, and not just the space ran short. */
   #isBroken = false;
 
@@ -148,6 +150,16 @@ class Recorder {
         break;
       case 'anchor':
         this.#write(() => this.#file.insert('clock_anchors', [message.row]));
+        break;
+      case 'rows':
+        this.#write(() => this.#file.insert(message.table, message.rows));
+        break;
+      case 'thin':
+        for (const table of this.#tables.values())
+          table.thin(message.sinceNs, message.oneIn, message.probeIds);
+        break;
+      case 'observe':
+        send({ type: 'observation', ...this.#observe() });
         break;
       case 'summary':
         send({
@@ -292,7 +304,9 @@ class Recorder {
   }
 
   #flush(): void {
+    const before = performance.now();
     for (const table of this.#tables.values()) table.flush();
+    this.#flushMaxMs = Math.max(this.#flushMaxMs ?? 0, performance.now() - before);
     this.#dirty = false;
     const threads = this.#newThreads.splice(0);
     const processes = this.#newProcesses.splice(0);
@@ -442,6 +456,19 @@ class Recorder {
     return rows;
   }
 
+  /** What happened since the observation before. */
+  #observe(): { busyThreads: number; ringHighWater: number; flushMaxNs: bigint | null } {
+    const busy = new Set<number>();
+    for (const table of this.#tables.values()) table.takeBusyThreads(busy);
+    const ringHighWater = Math.max(
+      0,
+      ...this.#readers.map((reader) => reader.takeRecentHighWater() / reader.bytes),
+    );
+    const flushMaxNs = this.#flushMaxMs === null ? null : BigInt(Math.round(this.#flushMaxMs * 1e6));
+    this.#flushMaxMs = null;
+    return { busyThreads: busy.size, ringHighWater, flushMaxNs };
+  }
+
   #highWater(): number {
     return Math.max(0, ...this.#readers.map((reader) => reader.highWater / reader.bytes));
   }
@@ -498,6 +525,7 @@ function toAccounting(row: Row): ProbeAccounting {
     hits: count('hits'),
     rows: count('rows'),
     filtered: count('filtered'),
+    sampled: count('sampled'),
     lost:
       count('lost_ring_full') + count('lost_too_deep') + count('lost_no_memory') + count('lost_not_written'),
     balanced: row.balanced as boolean,

@@ -24,8 +24,8 @@ export type CaptureRow = {
   started_at: bigint;
   /** When recording stopped; NULL when the recorder was cut off [UTC] */
   ended_at?: bigint | null;
-  /** How recording ended; cut-off stands from the start until an orderly end replaces it; max-size: the limit on the size of the file; unknown: imported from a capture that does not say */
-  end_reason: 'cut-off' | 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed' | 'unknown' | 'max-size';
+  /** How recording ended; cut-off stands from the start until an orderly end replaces it; max-size, max-overhead: the limit on the size of the file, on what recording may cost; unknown: imported from a capture that does not say */
+  end_reason: 'cut-off' | 'duration' | 'interrupted' | 'terminated' | 'target-exited' | 'disk-full' | 'failed' | 'unknown' | 'max-size' | 'max-overhead';
   /** More about the end (signal, exit status, error message) */
   end_detail?: string | null;
   /** Arguments ingero was started with */
@@ -520,6 +520,10 @@ export type SelfObservationsRow = {
   flush_max_ns?: bigint | null;
   /** Time spent in BPF programs since recording started; NULL when the kernel does not count it [ns] */
   bpf_run_ns?: bigint | null;
+  /** Threads that called since the sample before [threads] */
+  busy_threads: number;
+  /** What recording took from each of them, in percent of a core: calls times what a call costs by its cost class (docs/overhead.md) [percent] */
+  overhead_percent: number;
 };
 
 /** Every time recording stepped down, or back up, to keep within its bounds. */

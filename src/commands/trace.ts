@@ -51,6 +51,10 @@ export default class Trace extends BaseCommand {
       description: 'Stop after this long: 90s, 5m, 1h30m.',
     }),
     'max-size': Flags.string({ description: 'Stop when the capture has this size: 500MB, 10GiB.' }),
+    'max-overhead': Flags.string({
+      description:
+        'Percent of a core recording may take from each busy thread; beyond it less is recorded, step by step. [default: more than 2 is only told]',
+    }),
     'min-free': Flags.string({
       description: 'Stop when less than this is free beside the capture: 1GiB. [default: 16 to 64 MiB]',
     }),
@@ -113,7 +117,11 @@ export default class Trace extends BaseCommand {
         target,
         out: flags.out,
         force: flags.force,
-        limits: { durationMs, sizeBytes: sizeFlag('--max-size', flags['max-size']) },
+        limits: {
+          durationMs,
+          sizeBytes: sizeFlag('--max-size', flags['max-size']),
+          overheadPercent: percentFlag('--max-overhead', flags['max-overhead']),
+        },
         minFreeBytes: sizeFlag('--min-free', flags['min-free']),
         policy,
         ringBytes: flags['ring-size'] * MIB,
@@ -151,6 +159,19 @@ export default class Trace extends BaseCommand {
       clearInterval(live);
     }
   }
+}
+
+function percentFlag(flag: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const percent = Number(text);
+  if (!(percent > 0 && percent <= 100)) {
+    throw new IngeroError(`${flag} ${text} is not a share of a core.`, {
+      code: 'bad-percent',
+      exitCode: EXIT.usage,
+      expected: 'a number above 0, at most 100',
+    });
+  }
+  return percent;
 }
 
 function sizeFlag(flag: string, text: string | undefined): number | null {

@@ -19,7 +19,7 @@ const SOURCE_STACK = 8;
 const SOURCE = { result: 0x40, trace: 0x41 } as const;
 const DEREF = { entry: 1, return: 2 } as const;
 const TEXT_AT_RETURN = 0x80;
-const FLAGS = { entryOnly: 1, trace: 2 } as const;
+const FLAGS = { entryOnly: 1, trace: 2, traceOff: 4 } as const;
 const AT_RETURN = { read: 1, check: 2, device: 4 } as const;
 const DEVICE = { set: 1, unknown: 2 } as const;
 const SUBJECT = { result: 0x80, duration: 0x81, pid: 0x82, uid: 0x83, cgroup: 0x84, comm: 0x85 } as const;
@@ -44,10 +44,11 @@ function isAtEntry({ subject }: Condition): boolean {
   return subject !== 'duration';
 }
 
-/** `struct probe` for one compiled probe. */
+/** `struct probe` for one compiled probe. `withoutStack`: the stack it would record is left out for now. */
 export function encodeProbe(
   probe: Pick<CompiledProbe, 'mode' | 'slots' | 'returnBits'> &
     Partial<Pick<CompiledProbe, 'where' | 'ok' | 'sample' | 'currentDevice'>>,
+  withoutStack = false,
 ): Buffer {
   const { slots, where = [], ok = [], sample = 1, currentDevice } = probe;
   const atEntry = where.filter(isAtEntry);
@@ -59,7 +60,9 @@ export function encodeProbe(
   );
   const bytes = Buffer.alloc(SIZEOF_PROBE);
   const flags =
-    (probe.mode === 'entry' ? FLAGS.entryOnly : 0) | (slots.at(-1)?.from.kind === 'trace' ? FLAGS.trace : 0);
+    (probe.mode === 'entry' ? FLAGS.entryOnly : 0) |
+    (slots.at(-1)?.from.kind === 'trace' ? FLAGS.trace : 0) |
+    (withoutStack ? FLAGS.traceOff : 0);
   bytes.writeUInt8(flags, 0);
   bytes.writeUInt8(slots.length, 1);
   bytes.writeUInt8(probe.returnBits, 2);

@@ -182,9 +182,19 @@ export class BpfObject {
     return this.#mapFd('rings');
   }
 
-  /** Tells the kernel what to gather at probe `id`. Do this before attaching it. */
-  setProbe(id: number, probe: Parameters<typeof encodeProbe>[0]): void {
-    this.#update('probes', u32(id), encodeProbe(probe));
+  /** Tells the kernel what to gather at probe `id`: before it is attached, or to change it while it is. */
+  setProbe(id: number, probe: Parameters<typeof encodeProbe>[0], withoutStack = false): void {
+    this.#update('probes', u32(id), encodeProbe(probe, withoutStack));
+  }
+
+  /** Time spent in all programs so far, ns; null when the kernel does not count it (kernel.bpf_stats_enabled). */
+  runNs(): bigint | null {
+    let total = 0n;
+    for (const name of PROBE_PROGRAMS) {
+      const info = readFileSync(`/proc/self/fdinfo/${this.programFd(name)}`, 'utf8');
+      total += BigInt(/^run_time_ns:\t(\d+)$/m.exec(info)?.[1] ?? 0);
+    }
+    return total === 0n ? null : total;
   }
 
   /** Adds a process to the filter. */

@@ -47,6 +47,14 @@ export class RingReader {
   #position = 0;
   /** Largest backlog seen, in bytes. */
   highWater = 0;
+  #recentHighWater = 0;
+
+  /** Largest backlog since the last time this was asked, in bytes. */
+  takeRecentHighWater(): number {
+    const recent = this.#recentHighWater;
+    this.#recentHighWater = 0;
+    return recent;
+  }
 
   /** Maps the ring behind a map descriptor. Throws when the kernel refuses the mapping. */
   constructor(fd: number, bytes: number) {
@@ -72,7 +80,10 @@ export class RingReader {
     const start = this.#position;
     let position = start;
     const end = Number(Atomics.load(this.#producer, 0));
-    if (end - start > this.highWater) this.highWater = end - start;
+    if (end - start > this.#recentHighWater) {
+      this.#recentHighWater = end - start;
+      if (end - start > this.highWater) this.highWater = end - start;
+    }
     const stop = Math.min(end, start + maxBytes);
     while (position < stop) {
       const at = (position & mask) >>> 2;

@@ -14,10 +14,12 @@ import { MAX_PROBES } from '../loader/layout.js';
 import type { BpfObject } from '../loader/object.js';
 import type { CompiledPack, CompiledProbe, SymbolPattern } from '../packs/model.js';
 import { unmetCondition } from '../packs/when.js';
+import type { WatchedProbe } from './overhead-watch.js';
 import {
   decodingOf,
   type FilePlan,
   type FileView,
+  hasStack,
   Ids,
   libraryRow,
   planFile,
@@ -96,6 +98,18 @@ export class LibraryTracer {
         ...plan.skipped.map((skipped) => skippedRow(plan, skipped)),
       ],
     };
+  }
+
+  /** The probes of a plan that are attached, and what a hit of each takes. */
+  attachedOf({ probes }: FilePlan): WatchedProbe[] {
+    const attached = new Set(this.attachedProbes);
+    return probes
+      .filter(({ id }) => attached.has(id))
+      .map(({ id, compiled, site }) => ({
+        id,
+        compiled,
+        cost: { costClass: site.cost, mode: compiled.mode, stack: hasStack(compiled) },
+      }));
   }
 
   /** Row of a file that was found for a pack and is not used. */

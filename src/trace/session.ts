@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, readFileSync, realpathSync } from 'node:fs';
 import { cpus, hostname, release } from 'node:os';
 import { basename, dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Row } from '../capture/capture-file.js';
 import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
@@ -56,11 +57,13 @@ import type { Launcher } from './launcher.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
 import { LibraryWatch } from './library-watch.js';
 import { checkOutput, removeCapture } from './output.js';
-import { packRow, planEventTables, requiredMissing } from './plan.js';
+import { OBSERVE_MS, OverheadWatch } from './overhead-watch.js';
+import { hasStack, packRow, planEventTables, requiredMissing } from './plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
 const ALIVE_CHECK_MS = 250;
 const ANCHOR_MS = 10_000;
+const LAST_OBSERVATION_MS = 500;
 
 export interface TraceOptions {
   packs: readonly Pack[];
@@ -95,6 +98,8 @@ export interface TraceLimits {
   durationMs: number | null;
   /** Of the capture. */
   sizeBytes: number | null;
+  /** What recording may take of a core from each busy thread; where there is none, more than usual is only told. */
+  overheadPercent: number | null;
 }
 
 /** Totals for the live display. */
@@ -116,6 +121,8 @@ export interface TraceOutcome {
   /** Exit status of the traced command; null when there was none or it was killed. */
   commandStatus: number | null;
   commandRefused: boolean;
+  /** Most that recording took of a core from each busy thread, predicted from counts. */
+  overheadPercent: number;
 }
 
 /** What the caller is told while a trace runs. */
@@ -163,6 +170,7 @@ export class TraceSession {
   #object!: BpfObject;
   #links!: ProbeLinks;
   readonly #tracer = new LibraryTracer();
+  #overhead!: OverheadWatch;
   #recorder: Recorder | undefined;
   readonly #unsent: ToRecorder[] = [];
   #command: ChildProcess | null = null;
@@ -213,6 +221,12 @@ export class TraceSession {
       perfLinksOnly: this.#options.attachMethod === 'perf-link',
     });
     this.#links = new ProbeLinks(this.#object);
+    this.#overhead = new OverheadWatch(
+      this.#object,
+      (message) => this.#send(message),
+      this.#limits.overheadPercent,
+      this.#packs.some(({ probes }) => probes.some(hasStack)),
+    );
     for (const pid of this.#pids ?? []) this.#object.allowProcess(pid);
 
     const userMask = process.umask(0o077);
@@ -284,7 +298,7 @@ export class TraceSession {
       directory: realpathSync(dirname(path)),
       durationMs: limits.durationMs,
       sizeBytes: limits.sizeBytes,
-      overheadPercent: null,
+      overheadPercent: limits.overheadPercent,
     });
   }
 
@@ -348,6 +362,7 @@ export class TraceSession {
     // A command that outlives its trace goes on by itself; nobody waits for it.
     this.#command?.unref();
     this.#sendUnfound();
+    await this.#lastObservation();
     this.#links.close();
     const end = this.#dumpInFlight(asked);
     this.#sendAnchor(readClockAnchor());
@@ -367,6 +382,7 @@ export class TraceSession {
       result,
       commandStatus: this.#commandStatus,
       commandRefused: end.commandRefused === true,
+      overheadPercent: this.#overhead.highestPercent,
     };
   }
 
@@ -446,6 +462,7 @@ export class TraceSession {
     const decodings = this.#tracer.describe(this.#object, planned.plan);
     this.#send({ type: 'decodings', decodings });
     this.#send({ type: 'probes', ...this.#tracer.attach(this.#links, planned) });
+    this.#overhead.add(this.#tracer.attachedOf(planned.plan));
   }
 
   /** Tells the recorder, or keeps for it what happens before there is one. */
@@ -504,6 +521,7 @@ export class TraceSession {
     if (durationMs !== null)
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
+    this.#timers.push(setInterval(() => this.#send({ type: 'observe' }), OBSERVE_MS));
     this.#watch = new LibraryWatch(target, this.#watchedLoaders > 0 ? this.#object.loadsFd : null, (pids) => {
       let found = false;
       void this.#guard(() => {
@@ -570,7 +588,24 @@ export class TraceSession {
     };
   }
 
+  /** Short traces have this one only. A recorder that is stuck is not waited for. */
+  async #lastObservation(): Promise<void> {
+    const observed = new Promise<void>((resolve) => {
+      this.#recorder?.onMessage(({ type }) => {
+        if (type === 'observation') resolve();
+      });
+    });
+    this.#send({ type: 'observe' });
+    await Promise.race([observed, sleep(LAST_OBSERVATION_MS, undefined, { ref: false })]);
+  }
+
+  #observe(observation: Extract<FromRecorder, { type: 'observation' }>): void {
+    const step = this.#overhead.observe(observation);
+    if (step?.to.kind === 'detached') this.#end({ reason: 'max-overhead', detail: step.reason });
+  }
+
   #heed(message: FromRecorder): void {
+    if (message.type === 'observation') this.#observe(message);
     if (message.type === 'stopped') this.#end({ reason: message.reason, detail: message.detail });
     if (message.type === 'summary') {
       const lost = this.#tracer.attachedProbes.reduce((sum, id) => {
@@ -645,6 +680,7 @@ function withinPolicy(asked: TraceLimits, allowed: TraceLimits): TraceLimits {
   return {
     durationMs: asked.durationMs ?? allowed.durationMs,
     sizeBytes: asked.sizeBytes ?? allowed.sizeBytes,
+    overheadPercent: asked.overheadPercent ?? allowed.overheadPercent,
   };
 }
 

@@ -1,4 +1,5 @@
 import { EXIT } from '../errors.js';
+import { USUAL_LIMIT_PERCENT } from './overhead-watch.js';
 import type { TraceOutcome } from './session.js';
 
 /** What `trace --json` prints; its shape is stable. */
@@ -10,7 +11,16 @@ export interface TraceSummary {
   libraries: number;
   probes: { attached: number; failed: number };
   attach_method: string;
-  accounting: { hits: number; rows: number; filtered: number; lost: number; balanced: boolean };
+  accounting: {
+    hits: number;
+    rows: number;
+    filtered: number;
+    sampled: number;
+    lost: number;
+    balanced: boolean;
+  };
+  /** Most that recording took of a core from each busy thread, percent; predicted from the calls counted. */
+  overhead_percent: number;
   /** Largest share of a ring buffer that was waiting, 0 to 1. */
   ring_high_water: number;
   /** Why the file could not be completed; null when it was. */
@@ -20,7 +30,7 @@ export interface TraceSummary {
 
 export function summarize(outcome: TraceOutcome): TraceSummary {
   const { result } = outcome;
-  const total = (name: 'hits' | 'rows' | 'filtered' | 'lost'): number =>
+  const total = (name: 'hits' | 'rows' | 'filtered' | 'sampled' | 'lost'): number =>
     Number(result.accounting.reduce((sum, row) => sum + row[name], 0n));
   return {
     capture: outcome.capture,
@@ -34,9 +44,11 @@ export function summarize(outcome: TraceOutcome): TraceSummary {
       hits: total('hits'),
       rows: total('rows'),
       filtered: total('filtered'),
+      sampled: total('sampled'),
       lost: total('lost'),
       balanced: result.balanced,
     },
+    overhead_percent: outcome.overheadPercent,
     ring_high_water: result.ringHighWater,
     failure: result.failure,
     command_status: outcome.commandStatus,
@@ -51,11 +63,16 @@ export function describeOutcome(summary: TraceSummary): string[] {
     summary.end_detail === null ? summary.end_reason : `${summary.end_reason} (${summary.end_detail})`;
   const lines = [
     `${summary.capture}: ${number(summary.rows)} rows; ended: ${ended}`,
-    `${number(accounting.hits)} hits = ${number(accounting.rows)} rows + ${number(accounting.filtered)} filtered + ${number(accounting.lost)} lost${accounting.balanced ? '' : ' - DOES NOT ADD UP'}`,
+    `${number(accounting.hits)} hits = ${number(accounting.rows)} rows + ${number(accounting.filtered)} filtered + ${accounting.sampled === 0 ? '' : `${number(accounting.sampled)} sampled + `}${number(accounting.lost)} lost${accounting.balanced ? '' : ' - DOES NOT ADD UP'}`,
   ];
   if (probes.attached === 0) lines.push('No probe was attached: run-query what-was-attached says why.');
   if (probes.failed > 0)
     lines.push(`${probes.failed} probes could not be attached: run-query what-was-attached says why.`);
+  if (summary.overhead_percent > USUAL_LIMIT_PERCENT) {
+    lines.push(
+      `Recording took up to ${summary.overhead_percent.toFixed(1)} % of a core from each busy thread; --max-overhead limits it.`,
+    );
+  }
   if (summary.failure !== null) lines.push(`The file could not be completed: ${summary.failure}`);
   return lines;
 }

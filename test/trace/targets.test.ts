@@ -204,7 +204,7 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
       expect(await opsIn(trace.capture, `pid = ${truth.pid}`)).toEqual(probed(truth.ops));
     }
     const unfinished = truths.reduce((sum, { ops }) => sum + unfinishedQueries(ops), 0);
-    expect(summaryOf(result).accounting).toMatchObject({ filtered: unfinished, lost: 0 });
+    expect(summaryOf(result).accounting).toMatchObject({ filtered: unfinished, sampled: 0, lost: 0 });
     expect(await one(trace.capture, 'SELECT target FROM capture')).toEqual({ target: 'all processes' });
   });
 
@@ -316,7 +316,8 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
       libraries: expect.any(Number),
       probes: { attached: expect.any(Number), failed: 0 },
       attach_method: 'uprobe-multi',
-      accounting: { hits: rows, rows, filtered: 0, lost: 0, balanced: true },
+      accounting: { hits: rows, rows, filtered: 0, sampled: 0, lost: 0, balanced: true },
+      overhead_percent: expect.any(Number),
       ring_high_water: expect.any(Number),
       failure: null,
       command_status: 0,

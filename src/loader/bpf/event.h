@@ -64,9 +64,10 @@ struct slot {
 
 #define TEXT_AT_RETURN 0x80
 
-/* flags: the return is not probed; the last slot is the stack's hash. */
+/* flags: the return is not probed; the last slot is the stack's hash; which is left out for now. */
 #define PROBE_ENTRY_ONLY 1
 #define PROBE_TRACE 2
+#define PROBE_TRACE_OFF 4
 
 /* What is left to do when the call returns: read slots, check conditions, see which device is current. */
 #define AT_RETURN_READ 1

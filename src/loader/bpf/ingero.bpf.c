@@ -617,11 +617,13 @@ static __always_inline void load_trace(struct pt_regs *ctx, struct task_struct *
 	u32 last = probe->slot_count - 1;
 	if (last >= MAX_SLOTS || probe->slots[last].source != SOURCE_TRACE)
 		return;
-	u64 hash = trace_stack(ctx, task);
+	int is_off = probe->flags & PROBE_TRACE_OFF;
+	u64 hash = is_off ? 0 : trace_stack(ctx, task);
 	frame->slots[last] = hash;
 	if (!hash) {
 		frame->missing |= 1 << last;
-		count(&c->lost_stacks);
+		if (!is_off)
+			count(&c->lost_stacks);
 	}
 }
 

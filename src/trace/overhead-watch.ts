@@ -1,0 +1,124 @@
+import type { Row } from '../capture/capture-file.js';
+import { monotonicNs, wallClockNs } from '../capture/clock.js';
+import type { FromRecorder, ToRecorder } from '../capture/recorder-protocol.js';
+import type { BpfObject } from '../loader/object.js';
+import type { CompiledProbe } from '../packs/model.js';
+import { Governor, type Level, levelName, overheadPercent, type ProbeCost, type Step } from './governor.js';
+import { hasStack } from './plan.js';
+
+/** What a probe costs nobody notices: more is worth a word. Percent of a core per busy thread. */
+export const USUAL_LIMIT_PERCENT = 2;
+
+/** How often what recording costs is looked at, ms. */
+export const OBSERVE_MS = 2000;
+
+/** Of the calls that are only counted one in so many is recorded all the same: the kernel compares 32 bits. */
+const COUNTS_ONE_IN = 2 ** 31 - 1;
+
+/** A probe that is attached. */
+export interface WatchedProbe {
+  id: number;
+  compiled: CompiledProbe;
+  cost: ProbeCost;
+}
+
+type Observation = Extract<FromRecorder, { type: 'observation' }>;
+
+/**
+ * Keeps an eye on what recording costs: writes it into the capture and steps down where a limit was given. Without one
+ * nothing is changed, and what goes beyond the usual is only told.
+ */
+export class OverheadWatch {
+  readonly #object: BpfObject;
+  readonly #send: (message: ToRecorder) => void;
+  readonly #governor: Governor | null;
+  readonly #probes: WatchedProbe[] = [];
+  readonly #hits = new Map<number, bigint>();
+  #steps = 0;
+  #lastMs = performance.now();
+  /** Largest overhead seen, percent of a core per busy thread. */
+  highestPercent = 0;
+
+  /** `limitPercent`: null where none was asked for. */
+  constructor(
+    object: BpfObject,
+    send: (message: ToRecorder) => void,
+    limitPercent: number | null,
+    hasStacks: boolean,
+  ) {
+    this.#object = object;
+    this.#send = send;
+    this.#governor = limitPercent === null ? null : new Governor(limitPercent, hasStacks);
+  }
+
+  add(probes: readonly WatchedProbe[]): void {
+    this.#probes.push(...probes);
+  }
+
+  get level(): Level {
+    return this.#governor?.level ?? { kind: 'full' };
+  }
+
+  /** What the time since the last observation cost. Returns the step that was taken, or null. */
+  observe({ busyThreads, ringHighWater, flushMaxNs }: Omit<Observation, 'type'>): Step | null {
+    const now = performance.now();
+    const intervalMs = now - this.#lastMs;
+    this.#lastMs = now;
+    const loads = this.#probes.map(({ id, cost }) => ({ cost, calls: this.#callsOf(id) }));
+    const percent = overheadPercent(loads, this.level, intervalMs, busyThreads);
+    this.highestPercent = Math.max(this.highestPercent, percent);
+    const { user, system } = process.cpuUsage();
+    const row: Row = {
+      observed_at: wallClockNs(),
+      cpu_ns: BigInt(user + system) * 1000n,
+      rss_bytes: BigInt(process.memoryUsage.rss()),
+      ring_high_water: ringHighWater,
+      flush_max_ns: flushMaxNs,
+      bpf_run_ns: this.#object.runNs(),
+      busy_threads: busyThreads,
+      overhead_percent: percent,
+    };
+    this.#send({ type: 'rows', table: 'self_observations', rows: [row] });
+    const step = this.#governor?.observe(loads, intervalMs, busyThreads) ?? null;
+    if (step !== null) this.#take(step);
+    return step;
+  }
+
+  #callsOf(id: number): number {
+    const hits = this.#object.counters(id).hits;
+    const calls = Number(hits - (this.#hits.get(id) ?? 0n));
+    this.#hits.set(id, hits);
+    return calls;
+  }
+
+  #take({ from, to, reason }: Step): void {
+    if (to.kind === 'no-stacks') {
+      for (const { id, compiled } of this.#probes) this.#object.setProbe(id, compiled, hasStack(compiled));
+    } else if (to.kind === 'sample' || to.kind === 'counts') {
+      const oneIn = to.kind === 'sample' ? to.oneIn : COUNTS_ONE_IN;
+      for (const { id, compiled } of this.#probes) {
+        this.#object.setProbe(id, { ...compiled, sample: compiled.sample * oneIn }, hasStack(compiled));
+      }
+      this.#send({
+        type: 'thin',
+        sinceNs: monotonicNs(),
+        oneIn,
+        probeIds: this.#probes.map(({ id }) => id),
+      });
+    }
+    this.#steps++;
+    this.#send({
+      type: 'rows',
+      table: 'governor_steps',
+      rows: [
+        {
+          step: this.#steps,
+          stepped_at: wallClockNs(),
+          from_level: levelName(from),
+          to_level: levelName(to),
+          reason,
+        },
+      ],
+    });
+  }
+}
