@@ -65,6 +65,8 @@ SELECT
   lost_not_written::BIGINT AS lost_not_written,
   read_faults::BIGINT AS read_faults,
   CASE
+    WHEN hits IS NULL AND EXISTS (SELECT 1 FROM probes i WHERE i.run_id = all_rows.run_id AND i.state = 'imported')
+      THEN 'unknown: imported, and what recorded it did not count'
     WHEN hits IS NULL AND cut_off THEN 'unknown: the recorder was cut off before it could count'
     WHEN hits IS NULL THEN 'nothing was attached'
     WHEN NOT balanced THEN 'does not add up'

@@ -278,8 +278,10 @@ export type FramesRow = {
   line?: number | null;
 };
 
-/** The file this capture was converted from. Captures ingero recorded have no row. */
+/** The file a run was converted from. Runs ingero recorded have no row. */
 export type ImportsRow = {
+  /** Run that was converted */
+  run_id?: number;
   /** When it was converted [UTC] */
   imported_at: bigint;
   /** ingero that converted it */
@@ -304,6 +306,8 @@ export type ImportsRow = {
 
 /** What became of every row of the file this capture was converted from: source_rows = converted + the rows left out for reason. */
 export type ImportAccountingRow = {
+  /** imports.source_sha256: the file */
+  source_sha256: string;
   /** Table of the old file */
   source_table: string;
   /** Operation, for rows of its events table */
@@ -320,6 +324,8 @@ export type ImportAccountingRow = {
 
 /** What could not be read of a damaged file this capture was converted from (--salvage). */
 export type ImportSalvageRow = {
+  /** imports.source_sha256: the file */
+  source_sha256: string;
   /** Table of the old file */
   source_table: string;
   /** Places that could not be read; each is a row, or a page of rows */

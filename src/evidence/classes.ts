@@ -67,6 +67,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'imports.format_version',
   'imports.source_sha256',
   'imports.wal_sha256',
+  'import_salvage.source_sha256',
   'schema_migrations.ingero_version',
 ]);
 const HARMLESS_TABLES: ReadonlySet<string> = new Set(['redactions', 'import_accounting']);

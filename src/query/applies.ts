@@ -58,7 +58,7 @@ async function unprobed(connection: DuckDBConnection, globs: readonly string[]):
   const matches = globs.map((_, index) => `op GLOB $${index + 1}`).join(' OR ');
   const [attached] = await column(
     connection,
-    `SELECT CASE WHEN count(*) = 0 THEN true ELSE coalesce(bool_or(state = 'attached' AND (${matches})), false) END FROM probes`,
+    `SELECT CASE WHEN count(*) = 0 THEN true ELSE coalesce(bool_or(state IN ('attached', 'imported') AND (${matches})), false) END FROM probes`,
     [...globs],
   );
   if (attached === true) return undefined;

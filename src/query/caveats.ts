@@ -1,6 +1,7 @@
 import { tablesOf } from './applies.js';
 import type { NamedQuery } from './named-query.js';
 import type { OpenCapture } from './open.js';
+import { visible } from './visible.js';
 
 const SAMPLED: Readonly<Record<NamedQuery['sampling'], string | undefined>> = {
   weighted:
@@ -24,7 +25,7 @@ const READ_BY_QUERY = `
 
 /**
  * What a reader of a result has to know of the capture: calls of the operations it reads that were lost or sampled,
- * and a recorder that was cut off. Empty when there is nothing to say.
+ * a recorder that was cut off, and a conversion from another format. Empty when there is nothing to say.
  */
 export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<string[]> {
   const tables = await tablesOf(capture.connection);
@@ -55,5 +56,18 @@ export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<
   }
   const sampling = SAMPLED[query.sampling];
   if (Number(sampled) > 0 && sampling !== undefined) notes.push(sampling);
-  return notes;
+  return [...notes, ...(tables.has('imports') ? await importNotes(capture) : [])];
+}
+
+/** What to know of a capture that was converted from the Go agent's (docs/old-captures.md). */
+async function importNotes({ connection }: OpenCapture): Promise<string[]> {
+  const result = await connection.runAndReadAll(
+    `SELECT DISTINCT unnest(
+       ['Converted from a capture of the Go agent (schema ' || format_version ||
+          '), which stored part of the calls only: counts and sums are lower bounds.']
+       || CASE WHEN is_partial THEN ['The converted file was damaged: import_salvage says what is missing.'] ELSE [] END
+       || list_transform(notes, lambda note: note || '.')) AS note
+     FROM imports ORDER BY note DESC`,
+  );
+  return result.getRows().map(([note]) => visible(String(note)));
 }

@@ -282,27 +282,30 @@ async function writeReport(
   ]);
   await file.insert('packs', plan.packRows);
   await file.insert('probes', plan.probeRows);
-  await file.insert('imports', [
-    {
+  const { sha256 } = report.source;
+  await file.insert(
+    'imports',
+    runs.all.map(({ id }) => ({
+      run_id: id,
       imported_at: now,
       ingero_version: version,
       format: 'go-agent',
       format_version: report.schema.version,
       source_file: report.source.file,
       source_bytes: BigInt(report.source.bytes),
-      source_sha256: report.source.sha256,
+      source_sha256: sha256,
       wal_sha256: report.wal?.sha256 ?? null,
       is_partial: report.salvage.length > 0,
       notes: report.notes,
-    },
-  ]);
+    })),
+  );
   await file.insert(
     'import_accounting',
-    report.accounting.map((line) => ({ ...line })),
+    report.accounting.map((line) => ({ source_sha256: sha256, ...line })),
   );
   await file.insert(
     'import_salvage',
-    report.salvage.map((line) => ({ ...line })),
+    report.salvage.map((line) => ({ source_sha256: sha256, ...line })),
   );
 }
 
