@@ -10,6 +10,7 @@ import { benchAggregate } from './aggregate.js';
 import { benchImport } from './import.js';
 import { benchIngest } from './ingest.js';
 import { benchLive } from './live.js';
+import { benchMigrate } from './migrate.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
 import { benchAttach, benchStartUp } from './start-up.js';
@@ -164,6 +165,22 @@ if (wanted('start')) {
   const attach = benchAttach(root, 60);
   raw.attach = attach;
   figure(`find and attach ${attach.probes} probes`, attach.seconds, 's', 1, 'a call and a return probe each');
+}
+
+if (wanted('migrate')) {
+  const migrate = await benchMigrate(root, scratch, 10_000_000);
+  raw.migrate = migrate;
+  const size = `${migrate.events.toLocaleString('en')} events, ${Math.round(migrate.bytes / 2 ** 20)} MiB`;
+  figure('migrate from schema 1', migrate.seconds, 's', 30, size);
+  figure(
+    'migrate and compare',
+    migrate.seconds / migrate.copySeconds,
+    'x',
+    10,
+    `COPY FROM DATABASE alone, ${migrate.copySeconds.toFixed(1)} s`,
+  );
+  figure('memory of migrate', migrate.peakMib, 'MiB', 1024, size);
+  figure('info', migrate.infoMs, 'ms', 300, `--version: ${Math.round(migrate.versionMs)} ms; ${size}`);
 }
 
 for (const line of renderFigures(figures)) console.log(line);

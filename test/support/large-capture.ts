@@ -20,7 +20,7 @@ export async function buildLargeCapture(path: string, events: number, schema: Ca
       `INSERT INTO store.cuda_events BY NAME
        SELECT make_timestamp_ns(1700000000000000000 + i * 1000 + (hash(i) % 500)::BIGINT) AS start_time,
               500 + hash(i * 7) % 5000 AS duration_ns, 1024 * (i % 100) AS bytes, 100 + i % 9 AS tid,
-              (i // 3) * 1000003 + hash(i) % 1000 AS call_id, 4 + hash(i) % ${sets} AS args_id
+              hash(i) AS call_id, hash(i + 1) AS parent_id, 4 + hash(i) % ${sets} AS args_id
        FROM range(${events}) t(i)`,
     );
     await connection.run('CHECKPOINT');
