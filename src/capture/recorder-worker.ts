@@ -10,7 +10,7 @@ import { LiveServer } from '../live/server.js';
 import type { Counters } from '../loader/layout.js';
 import { RECORD_CALL, RECORD_STACK, THREAD } from '../ring/record.js';
 import { RingReader } from '../ring/ring-reader.js';
-import { CaptureFile, isDiskFull, type Row } from './capture-file.js';
+import { CaptureFile, isDiskFull } from './capture-file.js';
 import { wallClockNs } from './clock.js';
 import type { ProbeDecoding } from './event-decoder.js';
 import { EventTable } from './event-table.js';
@@ -24,6 +24,7 @@ import type {
   RecorderStart,
   ToRecorder,
 } from './recorder-protocol.js';
+import type { ProbeAccountingRow, ProcessesRow, ThreadsRow } from './rows.js';
 import { SpaceReserve } from './space-reserve.js';
 import { Stacks } from './stacks.js';
 
@@ -48,8 +49,8 @@ class Recorder {
   readonly #processIds = new ProcessIds();
   readonly #stacks = new Stacks();
   readonly #described = new Map<number, ProcessInfo>();
-  readonly #newThreads: Row[] = [];
-  readonly #newProcesses: Row[] = [];
+  readonly #newThreads: ThreadsRow[] = [];
+  readonly #newProcesses: ProcessesRow[] = [];
   #file!: CaptureFile;
   #checkpointBytes = CHECKPOINT_BYTES;
   #live: LiveServer | null = null;
@@ -480,7 +481,7 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function processRow(info: ProcessInfo, firstSeen: bigint): Row {
+function processRow(info: ProcessInfo, firstSeen: bigint): Omit<ProcessesRow, 'process_id'> {
   return {
     pid: info.pid,
     first_seen: firstSeen,
@@ -499,7 +500,12 @@ function processRow(info: ProcessInfo, firstSeen: bigint): Row {
   };
 }
 
-function accountingRow(probeId: number, counts: Counters, rows: number, notWritten: number): Row {
+function accountingRow(
+  probeId: number,
+  counts: Counters,
+  rows: number,
+  notWritten: number,
+): ProbeAccountingRow {
   const lost = counts.lost_ring_full + counts.lost_too_deep + counts.lost_no_memory + BigInt(notWritten);
   return {
     probe_id: probeId,
@@ -518,17 +524,15 @@ function accountingRow(probeId: number, counts: Counters, rows: number, notWritt
   };
 }
 
-function toAccounting(row: Row): ProbeAccounting {
-  const count = (name: string): bigint => row[name] as bigint;
+function toAccounting(row: ProbeAccountingRow): ProbeAccounting {
   return {
-    probeId: row.probe_id as number,
-    hits: count('hits'),
-    rows: count('rows'),
-    filtered: count('filtered'),
-    sampled: count('sampled'),
-    lost:
-      count('lost_ring_full') + count('lost_too_deep') + count('lost_no_memory') + count('lost_not_written'),
-    balanced: row.balanced as boolean,
+    probeId: row.probe_id,
+    hits: row.hits,
+    rows: row.rows,
+    filtered: row.filtered,
+    sampled: row.sampled,
+    lost: row.lost_ring_full + row.lost_too_deep + row.lost_no_memory + row.lost_not_written,
+    balanced: row.balanced,
   };
 }
 

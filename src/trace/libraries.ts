@@ -1,5 +1,5 @@
-import type { Row } from '../capture/capture-file.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
+import type { LibrariesRow, ProbesRow } from '../capture/rows.js';
 import {
   ElfFile,
   type LibraryFile,
@@ -30,8 +30,8 @@ import {
 
 /** What an attachment adds to the capture. */
 export interface Attached {
-  libraries: Row[];
-  probes: Row[];
+  libraries: LibrariesRow[];
+  probes: ProbesRow[];
 }
 
 /** A planned file, or why the file could not be read. */
@@ -113,7 +113,7 @@ export class LibraryTracer {
   }
 
   /** Row of a file that was found for a pack and is not used. */
-  ignored(pack: CompiledPack, file: LibraryFile, reason: string): Row {
+  ignored(pack: CompiledPack, file: LibraryFile, reason: string): LibrariesRow {
     return libraryRow({ libraryId: this.#libraryIds.take() ?? 0, pack, file }, 'ignored', reason);
   }
 

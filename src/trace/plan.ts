@@ -2,9 +2,9 @@
  * What to attach where, worked out from compiled packs and the symbols found in library files. Pure: no
  * function here touches the kernel or the file system.
  */
-import type { Row } from '../capture/capture-file.js';
 import type { EventTablePlan } from '../capture/ddl.js';
 import type { ProbeDecoding } from '../capture/event-decoder.js';
+import type { LibrariesRow, PacksRow, ProbesRow } from '../capture/rows.js';
 import { type CaptureSchema, eventColumns } from '../capture/schema.js';
 import type { LibraryFile, ProbeSite } from '../discovery/model.js';
 import type { ProbeLocations } from '../discovery/probe-sites.js';
@@ -152,7 +152,7 @@ export function libraryRow(
   plan: Pick<FilePlan, 'libraryId' | 'pack' | 'file'>,
   state: 'traced' | 'failed' | 'ignored',
   reason: string | null,
-): Row {
+): LibrariesRow {
   const { file } = plan;
   return {
     library_id: plan.libraryId,
@@ -171,7 +171,7 @@ export function libraryRow(
 }
 
 /** Row of `probes` for a probe that was attached or refused by the kernel. */
-export function probeRow(plan: FilePlan, probe: PlannedProbe, error: string | null): Row {
+export function probeRow(plan: FilePlan, probe: PlannedProbe, error: string | null): ProbesRow {
   return {
     ...describeProbe(plan, probe.compiled),
     probe_id: probe.id,
@@ -186,7 +186,7 @@ export function probeRow(plan: FilePlan, probe: PlannedProbe, error: string | nu
 }
 
 /** Row of `probes` for a function that got no probe. */
-export function skippedRow(plan: FilePlan, skipped: SkippedProbe): Row {
+export function skippedRow(plan: FilePlan, skipped: SkippedProbe): ProbesRow {
   return {
     ...describeProbe(plan, skipped.compiled),
     probe_id: skipped.id,
@@ -197,7 +197,7 @@ export function skippedRow(plan: FilePlan, skipped: SkippedProbe): Row {
 }
 
 /** Rows of `probes` for a pack without any library file. */
-export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () => number): Row[] {
+export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () => number): ProbesRow[] {
   return pack.probes.map((compiled) => ({
     probe_id: skippedIds(),
     pack: pack.pack.name,
@@ -211,7 +211,10 @@ export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () =
   }));
 }
 
-function describeProbe(plan: FilePlan, compiled: CompiledProbe): Row {
+function describeProbe(
+  plan: FilePlan,
+  compiled: CompiledProbe,
+): Pick<ProbesRow, 'pack' | 'op' | 'prototype' | 'library_id' | 'mode'> {
   return {
     pack: plan.pack.pack.name,
     op: compiled.op,
@@ -245,7 +248,7 @@ export function hasStack({ slots }: CompiledProbe): boolean {
 }
 
 /** Row of `packs`. */
-export function packRow(pack: Pack, signer: string | null): Row {
+export function packRow(pack: Pack, signer: string | null): PacksRow {
   return {
     pack: pack.name,
     version: pack.version,

@@ -4,7 +4,6 @@ import { chmodSync, closeSync, readFileSync, realpathSync } from 'node:fs';
 import { cpus, hostname, release } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Row } from '../capture/capture-file.js';
 import { readClockAnchor, wallClockNs } from '../capture/clock.js';
 import { Recorder } from '../capture/recorder.js';
 import type {
@@ -14,6 +13,7 @@ import type {
   RecorderResult,
   ToRecorder,
 } from '../capture/recorder-protocol.js';
+import type { CaptureRow } from '../capture/rows.js';
 import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
 import { parseCapabilities, readHostFacts } from '../discovery/host.js';
 import {
@@ -632,7 +632,7 @@ export class TraceSession {
     });
   }
 
-  #captureRow(privileges: PrivilegePlan): Row {
+  #captureRow(privileges: PrivilegePlan): CaptureRow {
     return {
       capture_id: randomUUID(),
       schema_version: this.#schema.version,

@@ -118,10 +118,18 @@ const eventDefaults = (index: number): Row => ({
   probe_id: 0,
 });
 
-/** A row with what every row of a built capture has: one run, no sampling, processes known by their pid. */
-function withIdentity(columns: readonly ColumnSpec[], row: Row): Row {
-  const identity: Row = { run_id: RUN_ID, sample_weight: 1, process_id: row.pid ?? null };
-  const known = Object.entries(identity).filter(([name]) => columns.some((column) => column.name === name));
+/**
+ * A row completed by those defaults its table has in this schema version, and by what every row of a built capture
+ * has: one run, no sampling, processes known by their pid.
+ */
+function completed(columns: readonly ColumnSpec[], defaults: Row, row: Row): Row {
+  const all: Row = {
+    run_id: RUN_ID,
+    sample_weight: 1,
+    process_id: row.pid ?? defaults.pid ?? null,
+    ...defaults,
+  };
+  const known = Object.entries(all).filter(([name]) => columns.some((column) => column.name === name));
   return { ...Object.fromEntries(known), ...row };
 }
 
@@ -166,9 +174,7 @@ export async function buildCapture(
   const complete = Object.entries(events).map(([table, list]) => ({
     table,
     columns: eventColumns(schema, table),
-    rows: list.map((row, index) =>
-      withIdentity(eventColumns(schema, table), { ...eventDefaults(index), ...row }),
-    ),
+    rows: list.map((row, index) => completed(eventColumns(schema, table), eventDefaults(index), row)),
   }));
   const plans = complete.map(({ table, columns, rows: list }) => ({
     table,
@@ -204,7 +210,7 @@ export async function buildCapture(
     };
     for (const [table, list] of Object.entries(tables)) {
       const columns = schema.tables[table]?.columns ?? [];
-      const filled = list.map((row, index) => withIdentity(columns, { ...DEFAULTS[table]?.(index), ...row }));
+      const filled = list.map((row, index) => completed(columns, DEFAULTS[table]?.(index) ?? {}, row));
       await insert(connection, ident(table), columns, filled);
     }
     for (const { table, columns, rows: list } of complete) {
