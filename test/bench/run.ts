@@ -10,6 +10,7 @@ import { benchAggregate } from './aggregate.js';
 import { benchImport } from './import.js';
 import { benchIngest } from './ingest.js';
 import { benchLive } from './live.js';
+import { benchExport, benchMerge } from './many.js';
 import { benchMigrate } from './migrate.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
@@ -41,6 +42,15 @@ function figure(
 
 const only = new Set(process.argv.slice(2));
 const wanted = (name: string): boolean => only.size === 0 || only.has(name);
+
+if (wanted('many')) {
+  const merge = await benchMerge(scratch, 8, 5_000_000);
+  raw.merge = merge;
+  figure('merge 8 captures of 5 million events', merge.seconds, 's', 60, 'none');
+  const exported = await benchExport(scratch, 1000);
+  raw.export = exported;
+  figure('export 1000 nodes to Parquet', exported.seconds, 's', 120, `${exported.files} files`);
+}
 
 if (wanted('record')) {
   for (const op of ['cudaMemcpyAsync', 'cudaLaunchKernel']) {
