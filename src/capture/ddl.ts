@@ -1,3 +1,4 @@
+import { MACROS, macroDdl } from './macros.js';
 import {
   type CaptureSchema,
   type ColumnSpec,
@@ -53,6 +54,7 @@ export function planDdl(schema: CaptureSchema, events: readonly EventTablePlan[]
     }
   }
   for (const plan of events) statements.push(...eventTableDdl(schema, plan));
+  if (schema.version >= 2) statements.push(...MACROS.map((macro) => macroDdl(macro, '')));
   return [...statements, ...planViews(schema, events)];
 }
 

@@ -1,23 +1,40 @@
 import { text } from 'node:stream/consumers';
-import { Args } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
+import { historyPath } from '../prompt/history.js';
+import { Prompt } from '../prompt/prompt.js';
 import { execute } from '../query/execute.js';
 import { splitFiles } from '../query/files.js';
-import { resultFlags } from '../query/flags.js';
+import { openOptions, type ResultFlags, resultFlags } from '../query/flags.js';
+import { bindFreeParams, type FreeParams, parseFreeParams } from '../query/free-params.js';
+import { QueryLibrary } from '../query/library.js';
+import { boundMemory, exitNow, parseSize } from '../query/limits.js';
+import { openCapture } from '../query/open.js';
+import { PrivateDirectory } from '../query/private-directory.js';
+import { type JsonResults, runScript } from '../query/script.js';
 import { runSession } from '../query/session.js';
+import { splitSql } from '../query/split.js';
 import type { JsonResult } from '../query/write.js';
+
+/** Rows the prompt shows of a result unless --max-rows says otherwise. */
+const PROMPT_ROWS = 200;
 
 export default class Query extends BaseCommand {
   static override summary = 'Run SQL on a capture.';
   static override description =
-    'The capture is opened read-only: one reading statement (SELECT, WITH, FROM, DESCRIBE, SUMMARIZE, EXPLAIN ...) may run, and it reaches no other file, no network and no extension. Values are printed as stored; docs/query.md describes each format.';
+    'The capture is opened read-only: reading statements (SELECT, WITH, FROM, DESCRIBE, SUMMARIZE, EXPLAIN ...) may run, and they reach no other file, no network and no extension. On a terminal, without SQL, there is a prompt with completion and history. Values are printed as stored; docs/query.md describes each format.';
 
   static override examples = [
     {
       description: 'Calls that took more than a millisecond',
       command: `<%= config.bin %> query run.duckdb "SELECT * FROM cuda_events WHERE duration_ns > 1000000 LIMIT 20"`,
     },
+    {
+      description: 'A value that is bound, not pasted',
+      command: `<%= config.bin %> query run.duckdb 'SELECT count(*) FROM cuda_events WHERE op = $op' --param op=cudaMalloc`,
+    },
+    { description: 'A prompt', command: '<%= config.bin %> query run.duckdb' },
     { description: 'SQL from a file', command: '<%= config.bin %> query run.duckdb - < question.sql' },
     {
       description: 'What there is to ask about',
@@ -40,37 +57,79 @@ export default class Query extends BaseCommand {
       required: true,
     }),
     sql: Args.string({
-      description: 'One SQL statement; - or nothing reads it from standard input.',
       ignoreStdin: true,
+      description:
+        'SQL statements; - reads them from standard input, and so does nothing, unless that is a terminal: then there is a prompt.',
     }),
   };
 
-  static override flags = resultFlags;
+  static override flags = {
+    ...resultFlags,
+    param: Flags.string({
+      char: 'p',
+      description:
+        'Value of a parameter $NAME of the SQL; may be repeated. Numbers, true, false and null are bound as such.',
+      helpValue: 'NAME=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+      default: [],
+    }),
+  };
 
-  async run(): Promise<JsonResult | undefined> {
+  async run(): Promise<JsonResult | JsonResults | undefined> {
     const { argv, flags } = await this.parse(Query);
     const { files, last } = splitFiles(argv as string[]);
-    const sql = last === undefined || last === '-' ? await this.readStdin(last) : last;
-    return runSession({
+    const params = parseFreeParams(flags.param);
+    if (last === undefined && process.stdin.isTTY) return this.prompt(files, flags, params);
+    const { statements, rest } = splitSql(
+      last === undefined || last === '-' ? await text(process.stdin) : last,
+    );
+    if (rest !== '') statements.push(rest);
+    const session = {
       files,
       flags,
       json: this.jsonEnabled(),
       humanUnits: false,
-      start: (capture, budget) => execute(capture, sql, budget),
-      note: (line) => this.logToStderr(line),
-      report: (error) => this.fail(error),
+      note: (line: string) => this.logToStderr(line),
+      report: (error: IngeroError) => this.fail(error),
+    };
+    if (statements.length > 1) return runScript(session, statements, params);
+    const [sql = ''] = statements;
+    return runSession({
+      ...session,
+      start: (capture, budget) =>
+        execute(capture, sql, budget, (statement) => bindFreeParams(statement, params)),
     });
   }
 
-  private async readStdin(asked: string | undefined): Promise<string> {
-    if (asked === undefined && process.stdin.isTTY) {
+  private async prompt(files: readonly string[], flags: ResultFlags, params: FreeParams): Promise<undefined> {
+    const { format } = flags;
+    if (this.jsonEnabled() || !process.stdout.isTTY || flags.output !== undefined || format === 'parquet') {
       throw new IngeroError('There is no SQL to run.', {
         code: 'sql-missing',
         exitCode: EXIT.usage,
         expected: 'ingero query FILE "SELECT ..."',
-        next: 'Give the SQL as an argument or on standard input; `ingero queries` lists questions that are ready to run.',
+        next: 'Give the SQL as an argument or on standard input; without --json, --output and parquet there is a prompt on a terminal.',
       });
     }
-    return text(process.stdin);
+    boundMemory(parseSize(flags['memory-limit']) ?? 0);
+    await Prompt.run({
+      open: () => openCapture(files, openOptions(flags)),
+      library: QueryLibrary.open(),
+      params,
+      format,
+      maxRows: flags['max-rows'] ?? PROMPT_ROWS,
+      timeoutMs: flags.timeout,
+      historyPath: historyPath(process.env, process.getuid?.() ?? 0),
+      note: (line) => this.logToStderr(line),
+      show: (error) => this.fail(error),
+      abandon: (error) => {
+        this.fail(error);
+        PrivateDirectory.removeAll();
+        exitNow(error.exitCode);
+      },
+    });
+    process.exitCode = EXIT.ok;
+    return undefined;
   }
 }

@@ -32,10 +32,11 @@ export class Budget {
     this.#timeoutMs = timeoutMs;
     this.#remainingMs = timeoutMs;
     // Once: a second Ctrl-C ends the process the ordinary way.
-    process.once('SIGINT', this.#onSignal);
+    process.once('SIGINT', this.interrupt);
   }
 
-  readonly #onSignal = (): void => {
+  /** Stops the query, as Ctrl-C does. */
+  readonly interrupt = (): void => {
     this.#stop(
       new IngeroError('The query was interrupted.', {
         code: 'query-interrupted',
@@ -82,6 +83,6 @@ export class Budget {
 
   dispose(): void {
     clearTimeout(this.#stuckTimer);
-    process.off('SIGINT', this.#onSignal);
+    process.off('SIGINT', this.interrupt);
   }
 }

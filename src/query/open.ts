@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { MACROS, macroDdl } from '../capture/macros.js';
 import { schemaOf } from '../capture/rebuild.js';
 import { SCHEMA_VERSION } from '../capture/version.js';
 import { type AttachedCapture, attachCapture } from '../capture/workspace.js';
@@ -151,6 +152,8 @@ async function openFenced(file: string, path: string, options: OpenOptions): Pro
 
 /** What can be closed only when the files are open. */
 async function closeFence(connection: DuckDBConnection, spill: PrivateDirectory | undefined): Promise<void> {
+  // Captures carry them; older ones, and several as one, do not.
+  await connection.run(MACROS.map((macro) => macroDdl(macro, 'TEMP')).join(';'));
   await connection.run('SET errors_as_json = true');
   await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false');
   // DuckDB lets SQL write a database's own .wal even with external access off; without any file

@@ -8,7 +8,7 @@ import { withCapture } from './with-capture.js';
 import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.js';
 
 /** Rows `--json` holds in memory unless --max-rows says otherwise. */
-const JSON_ROWS = 100_000;
+export const JSON_ROWS = 100_000;
 
 export interface Session {
   /** One capture, or several that are asked as one. */

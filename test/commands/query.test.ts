@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MACROS } from '../../src/capture/macros.js';
 import { EXIT } from '../../src/errors.js';
+import { PACKAGE_ROOT } from '../../src/paths.js';
 import { scratchDir, sha256 } from '../query/helpers.js';
 import { buildCapture } from '../support/capture-builder.js';
 import { buildCli, type Cli, type RunOptions } from '../support/cli.js';
@@ -248,5 +251,105 @@ describe('ingero queries', () => {
     const json = JSON.parse((await run(['queries', 'show', 'cuda-api-sum', '--json'])).stdout);
     expect(json).toMatchObject({ name: 'cuda-api-sum', params: [{ name: 'pid', type: 'INTEGER' }] });
     expect((await run(['queries', 'show', 'cuda-api'])).code).toBe(EXIT.usage);
+  });
+});
+
+describe('statements and parameters', () => {
+  test('several statements give several results', async () => {
+    const sql = 'SELECT 1 AS a; SELECT op FROM cuda_events ORDER BY call_id LIMIT 1;';
+    expect((await run(['query', path, sql])).stdout).toBe('a\n─\n1\n\nop\n──────────\ncudaMemcpy\n');
+    const { stdout } = await run(['query', path, '-', '--json'], { stdin: sql });
+    expect(JSON.parse(stdout)).toMatchObject({
+      results: [{ rows: [{ a: 1 }] }, { rows: [{ op: 'cudaMemcpy' }] }],
+    });
+  });
+
+  test('the first error ends a script, and says where', async () => {
+    const { code, stdout, stderr } = await run(['query', path, 'SELECT 1 AS a;\nSELECT nope;\nSELECT 2']);
+    expect(code).toBe(EXIT.sql);
+    expect(stdout).toBe('a\n─\n1\n');
+    expect(stderr).toContain('line 2');
+  });
+
+  test('several results have no room in one file', async () => {
+    const { code, stderr } = await run(['query', path, 'SELECT 1; SELECT 2', '-o', join(dir, 'two.csv')]);
+    expect(code).toBe(EXIT.usage);
+    expect(stderr).toContain('2 statements have 2 results');
+    expect(existsSync(join(dir, 'two.csv'))).toBe(false);
+  });
+
+  test('parameters are bound: numbers as numbers, all else as text', async () => {
+    const sql =
+      'SELECT $n + 1 AS n, $x * 2 AS x, $flag AS flag, $none AS none, $text AS text, $quoted AS quoted';
+    const values = ['n=41', 'x=1.5', 'flag=true', 'none=null', "text=it's; DROP", "quoted='5'"];
+    const { stdout } = await run([
+      'query',
+      path,
+      sql,
+      '-f',
+      'jsonl',
+      ...values.flatMap((value) => ['-p', value]),
+    ]);
+    expect(JSON.parse(stdout)).toEqual({
+      n: 42,
+      x: 3,
+      flag: true,
+      none: null,
+      text: "it's; DROP",
+      quoted: '5',
+    });
+  });
+
+  test.each([
+    [['SELECT $a'], 'The parameter $a has no value'],
+    [['SELECT 1', '-p', 'a'], '--param a has no value'],
+    [['SELECT $a', '-p', 'a=1', '-p', 'a=2'], '--param a is given twice'],
+  ])('%j is refused', async (args, message) => {
+    const { code, stderr } = await run(['query', path, ...args]);
+    expect(code).toBe(EXIT.sql);
+    expect(stderr).toContain(message);
+  });
+});
+
+describe('macros', () => {
+  const SQL = `SELECT us(1500) AS us, ms(2e6) AS ms, sec(3e9) AS sec, kib(2048) AS kib, mib(3145728) AS mib, gib(1073741824) AS gib,
+    gb_per_s(4e9, 1e9) AS rate, gb_per_s(1, 0) AS none, round(since_start(started_at + INTERVAL 2 SECOND), 3) AS at_s,
+    between_s(started_at + INTERVAL 2 SECOND, 1, 2.5) AS inside, between_s(started_at, 1, 2) AS outside FROM capture`;
+  const EXPECTED = {
+    us: 1.5,
+    ms: 2,
+    sec: 3,
+    kib: 2,
+    mib: 3,
+    gib: 1,
+    rate: 4,
+    none: null,
+    at_s: 2,
+    inside: true,
+    outside: false,
+  };
+
+  test.each([
+    ['a capture of this version', () => path],
+    ['one of schema version 1', () => join(PACKAGE_ROOT, 'test', 'fixtures', 'demo-v1.duckdb')],
+  ])('convert units and say when, in %s', async (_, file) => {
+    const { stdout, stderr } = await run(['query', file(), SQL, '-f', 'jsonl']);
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual(EXPECTED);
+  });
+
+  test('the capture carries them, for any DuckDB', async () => {
+    const instance = await DuckDBInstance.create(path, { access_mode: 'READ_ONLY' });
+    const connection = await instance.connect();
+    const { kib, at_s } = (await connection.runAndReadAll(SQL)).getRowObjectsJson()[0] ?? {};
+    expect({ kib, at_s }).toEqual({ kib: 2, at_s: 2 });
+    connection.closeSync();
+    instance.closeSync();
+  });
+
+  test('docs/query.md lists them', () => {
+    const text = readFileSync(join(PACKAGE_ROOT, 'docs', 'query.md'), 'utf8');
+    for (const { signature, description } of MACROS)
+      expect(text).toContain(`| \`${signature}\` | ${description} |`);
   });
 });

@@ -1,0 +1,41 @@
+/** A macro that captures carry for SQL of the user's own. */
+export interface Macro {
+  /** Name and parameters. */
+  signature: string;
+  /** What it is, with units. */
+  description: string;
+  /** The expression it stands for. */
+  sql: string;
+}
+
+/** The macros of a capture; docs/query.md lists them. Few, so that each is worth remembering. */
+export const MACROS: readonly Macro[] = [
+  { signature: 'us(ns)', description: 'Nanoseconds as microseconds', sql: 'ns / 1e3' },
+  { signature: 'ms(ns)', description: 'Nanoseconds as milliseconds', sql: 'ns / 1e6' },
+  { signature: 'sec(ns)', description: 'Nanoseconds as seconds', sql: 'ns / 1e9' },
+  { signature: 'kib(bytes)', description: 'Bytes as KiB', sql: 'bytes / 1024' },
+  { signature: 'mib(bytes)', description: 'Bytes as MiB', sql: 'bytes / 1048576' },
+  { signature: 'gib(bytes)', description: 'Bytes as GiB', sql: 'bytes / 1073741824' },
+  {
+    signature: 'gb_per_s(bytes, ns)',
+    description: 'Rate in GB/s (10^9 bytes a second); NULL for no time',
+    sql: 'bytes / nullif(ns, 0)',
+  },
+  {
+    signature: 'since_start(t)',
+    description: 'Seconds from the start of the recording to t',
+    sql: '(epoch_ns(t) - (SELECT min(epoch_ns(started_at)) FROM capture)) / 1e9',
+  },
+  {
+    signature: 'between_s(t, from_s, to_s)',
+    description:
+      'Whether t lies from from_s up to, not including, to_s seconds after the start of the recording',
+    sql: `epoch_ns(t) >= (SELECT min(epoch_ns(started_at)) FROM capture) + CAST(from_s * 1e9 AS BIGINT)
+          AND epoch_ns(t) < (SELECT min(epoch_ns(started_at)) FROM capture) + CAST(to_s * 1e9 AS BIGINT)`,
+  },
+];
+
+/** Statement that creates a macro in the file (`''`), or for one connection (`TEMP`). */
+export function macroDdl(macro: Macro, scope: '' | 'TEMP'): string {
+  return `CREATE ${scope === '' ? '' : 'OR REPLACE TEMP '}MACRO ${macro.signature} AS (${macro.sql})`;
+}
