@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MACROS } from '../../src/capture/macros.js';
@@ -168,7 +169,17 @@ describe('ingero query', () => {
     child.stderr.on('data', (data) => {
       stderr += data;
     });
-    await new Promise((done) => setTimeout(done, 1500));
+    // The signal is for a query that runs: the capture is open by then.
+    const isOpen = (): boolean =>
+      readdirSync(`/proc/${child.pid}/fd`).some((fd) => {
+        try {
+          return readlinkSync(`/proc/${child.pid}/fd/${fd}`) === path;
+        } catch {
+          return false;
+        }
+      });
+    while (!isOpen()) await sleep(50);
+    await sleep(500);
     child.kill('SIGINT');
     const code = await new Promise((done) => child.on('close', done));
     expect(stderr).toContain('interrupted');
