@@ -1,0 +1,23 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { benchQueries, buildQueryCapture } from '../bench/queries.js';
+import { scratchDir } from './helpers.js';
+
+test('the capture of the bench has rows for every layer, and every query answers on it within its memory', async () => {
+  const path = join(scratchDir(), 'bench.duckdb');
+  await buildQueryCapture(path, 100_000);
+  const costs = await benchQueries(path, '256MiB', 1);
+  expect(costs.filter(({ failure }) => failure !== undefined)).toEqual([]);
+  expect(costs.length).toBeGreaterThan(60);
+  const rows = Object.fromEntries(costs.map((cost) => [cost.name, cost.rows]));
+  for (const name of [
+    'cuda-api-sum',
+    'runtime-to-driver',
+    'nccl-stragglers',
+    'torch-blocks',
+    'alloc-balance',
+    'graph-lifecycle',
+  ]) {
+    expect(rows[name], name).toBeGreaterThan(0);
+  }
+}, 120_000);
