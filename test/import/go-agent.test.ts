@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { redactCapture } from '../../src/evidence/redact.js';
 import { type ImportReport, importGoAgentCapture } from '../../src/import/go-agent/convert.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { failure, fingerprint, scratchDir, sha256, sql } from '../query/helpers.js';
@@ -520,6 +521,30 @@ describe('a file that cannot be converted', () => {
     writeAgentFile(empty, '0.10', {});
     expect((await failure(convert(empty, join(dir, 'never.duckdb')))).code).toBe('import-empty');
   });
+});
+
+test('a redacted copy keeps no network address of the old file', async () => {
+  const source = join(dir, 'addresses.db');
+  const out = join(dir, 'addresses.duckdb');
+  writeAgentFile(source, '0.17', singleNode('0.17'));
+  await convert(source, out);
+  const copy = join(dir, 'redacted.duckdb');
+  await redactCapture(
+    out,
+    copy,
+    { drop: ['host_events.dst_ipv4'], hash: ['names'], keep: [] },
+    undefined,
+    'test',
+  );
+  const before = "SELECT src_ipv4, dst_ipv4 FROM host_events WHERE op = 'tcp_retransmit' ORDER BY call_id";
+  expect(await rows(out, before)).toEqual([
+    [0x0a00_0007, 0x0a00_0009],
+    [null, null],
+  ]);
+  const [first, second] = await rows(copy, before);
+  expect(first).toEqual([expect.any(Number), null]);
+  expect(first?.[0]).not.toBe(0x0a00_0007);
+  expect(second).toEqual([null, null]);
 });
 
 test('hostile names in a file are text and nothing else', async () => {
