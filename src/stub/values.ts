@@ -120,7 +120,7 @@ function candidates(uses: readonly Use[], round: 0 | 1, unique: number): bigint[
     const common = (tables[0] as readonly number[]).filter((key) => tables.every((t) => t.includes(key)));
     const limit = 2 ** (field.size * 8 - 1);
     const unknown = [103, 30_583].filter((n) => n < limit && tables.every((table) => !table.includes(n)));
-    const list = round === 0 ? rotated(common, unique) : unknown;
+    const list = round === 0 ? rotated(common, unique) : [...unknown, ...rotated(common, unique)];
     return list.map(BigInt);
   }
   return [uses.some((use) => use.isFactor) ? BigInt(1000 + (unique % 60_000)) : distinctive(field, unique)];
