@@ -29,6 +29,8 @@ export const EXIT = {
   expired: 13,
   /** The policy of this host does not allow it. */
   policy: 14,
+  /** The update cannot be relied on, or does not fit. */
+  update: 15,
   /** A query was interrupted or ran out of its time. */
   interrupted: 130,
 } as const;

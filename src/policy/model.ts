@@ -17,6 +17,7 @@ export interface Policy {
     executables?: readonly string[];
   };
   output?: { directories?: readonly string[] };
+  updates?: { signers?: readonly string[] };
   limits?: { duration?: string; size?: string; overhead?: number };
 }
 

@@ -1,0 +1,127 @@
+/**
+ * Versions of ingero side by side: `ROOT/versions/ingero-VERSION-linux-ARCH`, of which the link `ROOT/current` names the
+ * one in use. Changing the link is one rename, so there is a whole version in use at any moment.
+ */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+/** Where `update` installs when it does not run from an installation of its own. */
+export const DEFAULT_ROOT = '/opt/ingero';
+
+const NAME = /^ingero-(\d+\.\d+\.\d+)-linux-(x64|arm64)$/;
+const PARTIAL = '.partial';
+
+/** The installation the running ingero is part of; null when it is another kind (a package, a clone). */
+export function installationOf(packageRoot: string): Installation | null {
+  const folder = realpathSync(packageRoot);
+  const versions = dirname(folder);
+  if (basename(versions) !== 'versions' || !NAME.test(basename(folder))) return null;
+  return new Installation(dirname(versions));
+}
+
+/** A line of the audit file. */
+export interface AuditLine {
+  at: string;
+  action: 'update' | 'rollback';
+  from: string | null;
+  to: string;
+  /** Digest of the package; null for a rollback. */
+  sha256: string | null;
+  signer: string | null;
+  uid: number;
+}
+
+export class Installation {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /** Name of the version in use; null when there is none. */
+  get current(): string | null {
+    try {
+      return basename(readlinkSync(join(this.root, 'current')));
+    } catch {
+      return null;
+    }
+  }
+
+  /** Names of the versions that are installed whole. */
+  get versions(): string[] {
+    const folder = join(this.root, 'versions');
+    return existsSync(folder) ? readdirSync(folder).filter((name) => NAME.test(name)) : [];
+  }
+
+  pathOf(name: string): string {
+    return join(this.root, 'versions', name);
+  }
+
+  /** A folder to unpack into. What an interrupted update left there is removed. */
+  prepare(name: string): string {
+    const folder = `${this.pathOf(name)}${PARTIAL}`;
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    return folder;
+  }
+
+  /** Removes what `prepare` made. */
+  discard(name: string): void {
+    rmSync(`${this.pathOf(name)}${PARTIAL}`, { recursive: true, force: true });
+  }
+
+  /** Makes what was unpacked a version. */
+  complete(name: string): void {
+    renameSync(`${this.pathOf(name)}${PARTIAL}`, this.pathOf(name));
+  }
+
+  /** Puts a version into use, in one step. */
+  use(name: string): void {
+    const link = join(this.root, 'current');
+    const next = `${link}.next`;
+    rmSync(next, { force: true });
+    symlinkSync(join('versions', name), next);
+    renameSync(next, link);
+  }
+
+  /** Appends to `updates.log`, one JSON object a line. */
+  audit(line: AuditLine): void {
+    appendFileSync(join(this.root, 'updates.log'), `${JSON.stringify(line)}\n`, { mode: 0o644 });
+  }
+
+  /** The version that was in use before, by the audit file; null when there is none that is still installed. */
+  get previous(): string | null {
+    const path = join(this.root, 'updates.log');
+    if (!existsSync(path)) return null;
+    const lines = readFileSync(path, 'utf8').split('\n').flatMap(parseLine).reverse();
+    const last = lines.find(({ to }) => to === this.current);
+    return last?.from !== undefined && last.from !== null && this.versions.includes(last.from)
+      ? last.from
+      : null;
+  }
+}
+
+/** A line that was cut off says nothing. */
+function parseLine(text: string): AuditLine[] {
+  try {
+    return [JSON.parse(text) as AuditLine];
+  } catch {
+    return [];
+  }
+}
+
+/** The version in a name such as `ingero-0.2.0-linux-x64`. */
+export function versionOf(name: string): string {
+  return NAME.exec(name)?.[1] ?? name;
+}
