@@ -1,5 +1,5 @@
 /**
- * C++ names from the symbols of the Itanium ABI (https://itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling), spelled as
+ * C++ names from the symbols of the Itanium ABI (itanium-cxx-abi.github.io/cxx-abi/abi.html#mangling), spelled as
  * c++filt spells them. What is not understood gives null, never a guess: expressions, function types with references to
  * outer parameters, and vendor extensions are left out.
  */
