@@ -65,7 +65,7 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
   const run = (sql: string) => connection.run(sql);
   for (const statement of planDdl(schema, tables)) await run(statement);
   await run(`INSERT INTO capture BY NAME SELECT 1 AS run_id, uuid() AS capture_id, ${schema.version} AS schema_version, 'bench' AS ingero_version,
-    'bench' AS hostname, '6.18' AS kernel, 'x64' AS arch, 2 AS cpu_count, ${at('0')} AS started_at, ${at(`${rows} * 6000`)} AS ended_at,
+    'bench' AS hostname, '6.18' AS kernel, 'x64' AS arch, 2 AS cpu_count, ${at('0')} AS started_at, ${at(`${rows}::BIGINT * 6000`)} AS ended_at,
     'duration' AS end_reason, []::VARCHAR[] AS command_line, 'all' AS target, '' AS bpf_sha256, 0 AS ring_bytes, true AS accounting_balanced`);
   await run(`INSERT INTO processes BY NAME SELECT 1 AS run_id, 1000 + p AS process_id, 1000 + p AS pid, ${at('0')} AS first_seen,
     'train' AS comm, p AS rank, 'c' || (p // 4) AS container_id FROM range(${PROCESSES}) t (p)`);

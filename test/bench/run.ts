@@ -6,12 +6,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { benchAggregate } from './aggregate.js';
+import { benchAggregates } from './aggregate.js';
 import { benchImport } from './import.js';
 import { benchIngest } from './ingest.js';
 import { benchLive } from './live.js';
 import { benchExport, benchMerge } from './many.js';
 import { benchMigrate } from './migrate.js';
+import { benchQueries, buildQueryCapture } from './queries.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
 import { benchAttach, benchStartUp } from './start-up.js';
@@ -118,18 +119,6 @@ if (wanted('ingest')) {
     `${Math.round(ingest.cpuNsPerEvent)} ns with the storm that produces them`,
   );
   figure('file per event', ingest.bytesPerEvent, 'bytes', 16, 'the size of the closed file');
-  const aggregate = await benchAggregate(capture, join(scratch, 'rows.sqlite'));
-  raw.aggregate = aggregate;
-  if (aggregate.sqlite !== null) {
-    figure(
-      `quantiles by operation, ${aggregate.rows.toLocaleString('en')} rows`,
-      aggregate.sqlite / aggregate.duckdb,
-      'x faster',
-      10,
-      `sqlite3 on the same rows, ${aggregate.sqlite.toFixed(1)} s`,
-      true,
-    );
-  }
 }
 
 if (wanted('import')) {
@@ -142,6 +131,37 @@ if (wanted('import')) {
       'events/s',
       200_000,
       `${(result.convert / result.sqlite).toFixed(1)} times as long as sqlite3 takes to print the rows, ${result.sqlite.toFixed(1)} s`,
+      true,
+    );
+  }
+}
+
+if (wanted('queries')) {
+  const capture = join(scratch, 'queries.duckdb');
+  await buildQueryCapture(capture, 10_000_000);
+  const costs = await benchQueries(capture);
+  raw.queries = costs;
+  for (const { name, ms, failure } of costs) {
+    figure(
+      `${name}, 10 M events`,
+      failure === undefined ? ms : Number.POSITIVE_INFINITY,
+      'ms',
+      3000,
+      failure ?? '1 GiB, 2 threads',
+    );
+  }
+  const fast = costs.filter(({ ms, failure }) => failure === undefined && ms <= 500).length;
+  figure('queries within 500 ms', fast / costs.length, 'of all', 0.5, `${costs.length} that apply`, true);
+  const aggregates = await benchAggregates(capture, join(scratch, 'rows.sqlite'));
+  raw.aggregates = aggregates;
+  for (const { name, rows, duckdb, sqlite } of aggregates) {
+    if (sqlite === null) continue;
+    figure(
+      `${name}, ${rows.toLocaleString('en')} rows`,
+      sqlite / duckdb,
+      'x faster',
+      10,
+      `sqlite3 on the same rows, ${sqlite.toFixed(1)} s`,
       true,
     );
   }
