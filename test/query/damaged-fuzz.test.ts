@@ -64,7 +64,7 @@ function corrupt(seed: number): Buffer {
       for (let i = at; i < Math.min(bytes.length, at + length); i++) bytes[i] = below(256);
       return bytes;
     case 3:
-      return bytes.fill(0, at, at + length);
+      return bytes.fill(0, at, Math.min(bytes.length, at + length));
     case 4:
       return Buffer.concat([bytes, Buffer.from(Array.from({ length }, () => below(256)))]);
     default:
