@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readCaptureSchema } from '../../src/capture/schema.js';
 import { EXIT } from '../../src/errors.js';
@@ -120,20 +121,51 @@ test('killed in place: the file is the old one or the new one, whole', async () 
   }
 });
 
-test.each([
-  ['seen before', -4096, /There is too little free space/],
-  // The new file has two blocks more than the old one.
-  ['met on the way', 4096, /no space left/],
-])('a full disk %s: nothing is left of the new file', async (_when, spare, expected) => {
-  const small = folder();
-  const size = Math.ceil((statSync(large).size + spare) / 4096) * 4096;
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'none', small]);
+/** A file system of `bytes` for the time of `use`. */
+async function onSmallDisk(bytes: number, use: (at: string) => Promise<void>): Promise<void> {
+  const at = folder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${Math.ceil(bytes / 4096) * 4096}`, 'none', at]);
   try {
-    const { code, stderr } = await cli.run(['migrate', large, '--out', join(small, 'new.duckdb')]);
-    expect(code).toBe(EXIT.output);
-    expect(stderr).toMatch(expected);
-    expect(readdirSync(small)).toEqual([]);
+    await use(at);
   } finally {
-    execFileSync('umount', [small]);
+    execFileSync('umount', [at]);
   }
+}
+
+test('a disk without room for the new file is refused before', async () => {
+  await onSmallDisk(statSync(large).size - 4096, async (at) => {
+    const { code, stderr } = await cli.run(['migrate', large, '--out', join(at, 'new.duckdb')]);
+    expect(code).toBe(EXIT.output);
+    expect(stderr).toContain('There is too little free space');
+    expect(readdirSync(at)).toEqual([]);
+  });
 });
+
+test('a disk that is full on the way: nothing is left of the new file', async () => {
+  await onSmallDisk(2 * statSync(large).size, async (at) => {
+    const running = cli.run(['migrate', large, '--out', join(at, 'new.duckdb')]);
+    let isDone = false;
+    void running.finally(() => {
+      isDone = true;
+    });
+    // As if somebody else had taken the rest, once the new file has begun.
+    while (!isDone && !shrink(at)) await sleep(2);
+    const { code, stderr } = await running;
+    expect(code).toBe(EXIT.output);
+    expect(stderr).toContain('There is no space left');
+    expect(readdirSync(at)).toEqual([]);
+  });
+});
+
+/** Makes a file system end where it is used to, if it is used at all and does not grow at this moment. */
+function shrink(at: string): boolean {
+  const { blocks, bfree, bsize } = statfsSync(at);
+  const used = (blocks - bfree) * bsize;
+  if (used < 12_288) return false;
+  try {
+    execFileSync('mount', ['-o', `remount,size=${used + 4096}`, at], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -18,8 +18,11 @@ import { EXIT, IngeroError } from '../../src/errors.js';
 import { filesNamed, type MigrateOptions, type MigrateReport, migrateFile } from '../../src/migrate/run.js';
 import { siteTable } from '../../src/packs/site-tables.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
+import { execute } from '../../src/query/execute.js';
 import { readLibrary } from '../../src/query/library.js';
-import { failure, named, scratchDir, sha256, sql } from '../query/helpers.js';
+import { resolveParams } from '../../src/query/params.js';
+import { runNamed } from '../../src/query/run.js';
+import { failure, named, scratchDir, sha256, sql, toJson, withCapture } from '../query/helpers.js';
 import { buildCapture } from '../support/capture-builder.js';
 
 const scratch = scratchDir();
@@ -97,18 +100,23 @@ describe.each(released)('a released capture of schema %i', (version) => {
       const report = await migrate(file);
       expect(sha256(file)).toBe(digest);
       const output = version === SCHEMA_VERSION ? file : (report.output as string);
-      for (const [query, { columns, requires, discovery }] of readLibrary()) {
-        const tables = await rows(output, 'SELECT table_name FROM information_schema.tables');
-        if (!requires.tables.every((table) => tables.some(([has]) => has === table))) continue;
-        if (discovery !== undefined && (await rows(output, discovery))[0]?.[0] !== null) continue;
-        const result = await named(output, query);
-        expect(
-          result.columns.map(({ name: column }) => column),
-          query,
-        ).toEqual(columns.map((column) => column.name));
-      }
+      await withCapture(output, async (capture, budget) => {
+        const ask = async (text: string) =>
+          (await toJson(await execute(capture, text, budget))).rows.map(Object.values);
+        const tables = await ask('SELECT table_name FROM information_schema.tables');
+        for (const query of readLibrary().values()) {
+          const { columns, requires, discovery } = query;
+          if (!requires.tables.every((table) => tables.some(([has]) => has === table))) continue;
+          if (discovery !== undefined && (await ask(discovery))[0]?.[0] !== null) continue;
+          const result = await toJson(await runNamed(capture, query, resolveParams(query, []), budget));
+          expect(
+            result.columns.map(({ name: column }) => column),
+            query.name,
+          ).toEqual(columns.map((column) => column.name));
+        }
+      });
     }
-  });
+  }, 120_000);
 });
 
 describe('SQL on a capture of an older schema that names what a newer one has', () => {
