@@ -60,8 +60,16 @@ export interface CaptureSchema {
 
 /** Reads `schema/capture-vN.yaml`. Throws when the file is missing. */
 export function readCaptureSchema(version: number = SCHEMA_VERSION): CaptureSchema {
-  return parse(readFileSync(`${PACKAGE_ROOT}/schema/capture-v${version}.yaml`, 'utf8')) as CaptureSchema;
+  const known = schemas.get(version);
+  if (known !== undefined) return known;
+  const file = `${PACKAGE_ROOT}/schema/capture-v${version}.yaml`;
+  const schema = parse(readFileSync(file, 'utf8')) as CaptureSchema;
+  schemas.set(version, schema);
+  return schema;
 }
+
+/** Reading one takes about 25 ms, and every pack is checked against it. */
+const schemas = new Map<number, CaptureSchema>();
 
 /** All columns of an event table in the order its view shows them. */
 export function eventColumns(schema: CaptureSchema, table: string): ColumnSpec[] {

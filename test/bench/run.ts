@@ -15,7 +15,7 @@ import { benchMigrate } from './migrate.js';
 import { benchQueries, buildQueryCapture } from './queries.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
-import { benchAttach, benchStartUp } from './start-up.js';
+import { benchAllPacks, benchAttach, benchStartUp } from './start-up.js';
 
 const root = process.cwd();
 const scratch = mkdtempSync(join(tmpdir(), 'ingero-bench-'));
@@ -211,6 +211,14 @@ if (wanted('migrate')) {
   );
   figure('memory of migrate', migrate.peakMib, 'MiB', 1024, size);
   figure('info', migrate.infoMs, 'ms', 300, `--version: ${Math.round(migrate.versionMs)} ms; ${size}`);
+}
+
+if (wanted('packs')) {
+  const all = benchAllPacks();
+  raw.packs = all;
+  const what = `${all.packs} packs, real libraries of Debian`;
+  figure('read and compile all packs, find their functions', all.compileMs, 'ms', 300, what);
+  figure(`attach all packs, ${all.probes} functions`, all.attachSeconds, 's', 3, what);
 }
 
 for (const line of renderFigures(figures)) console.log(line);

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { ElfFile, locate } from '../../src/discovery/index.js';
+import { ElfFile, HOST_ARCH, type LibraryFile, locate } from '../../src/discovery/index.js';
 import { ProbeLinks } from '../../src/loader/attach.js';
 import { loadLibbpf } from '../../src/loader/libbpf.js';
 import { BpfObject } from '../../src/loader/object.js';
-import { type Arch, compilePack, loadBuiltinPacks } from '../../src/packs/index.js';
-import { textsAt } from '../../src/trace/libraries.js';
+import { type Arch, compilePack, loadBuiltinPacks, loadPackFile } from '../../src/packs/index.js';
+import { LibraryTracer, textsAt } from '../../src/trace/libraries.js';
+import { type DebianLibrary, fetchLibrary } from '../support/debian-package.js';
 import { median } from './report.js';
 
 const ROUNDS = 9;
@@ -33,6 +34,77 @@ function milliseconds(file: string, args: readonly string[]): number {
   const before = performance.now();
   execFileSync(file, args, { stdio: ['ignore', 'ignore', 'ignore'] });
   return performance.now() - before;
+}
+
+/** A library of every built-in pack, from Debian; the driver's and libtorch's packages are 60 to 115 MB. */
+const LIBRARIES: Readonly<Record<string, DebianLibrary>> = {
+  'cuda-runtime': {
+    ...{ suite: 'trixie', component: 'non-free', package: 'libcudart12', file: /^libcudart\.so\.12\.4/ },
+  },
+  'cuda-driver': { suite: 'trixie', component: 'non-free', package: 'libcuda1', file: /^libcuda\.so\.550/ },
+  nccl: { suite: 'trixie', component: 'contrib', package: 'libnccl2', file: /^libnccl\.so\.2\.22/ },
+  'pytorch-allocator': {
+    suite: 'trixie',
+    component: 'main',
+    package: 'libtorch2.6',
+    file: /^libc10\.so\.2\.6/,
+  },
+};
+
+/** What all built-in packs take on real libraries: CPU to read, compile and find every function; time to attach. */
+export function benchAllPacks(): { packs: number; probes: number; compileMs: number; attachSeconds: number } {
+  const files = loadBuiltinPacks().flatMap((pack) => {
+    const library = LIBRARIES[pack.name];
+    const fetched = library === undefined ? { reason: 'no library' } : fetchLibrary(library);
+    if ('reason' in fetched) console.log(`${pack.name}: left out, ${fetched.reason}`);
+    return 'path' in fetched ? [{ pack, path: fetched.path }] : [];
+  });
+  const plan = () => {
+    const tracer = new LibraryTracer();
+    return files.map(({ pack: { source }, path }) => {
+      const pack = compilePack(loadPackFile(source.path), HOST_ARCH);
+      return tracer.plan(pack, libraryFile(path));
+    });
+  };
+  plan();
+  const compile = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage();
+    plan();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  });
+  const planned = plan();
+  const object = BpfObject.load(loadLibbpf(), {
+    filter: { filterByProcess: false, followChildren: false, comm: '' },
+    ringBytes: 1 << 20,
+  });
+  const links = new ProbeLinks(object);
+  const tracer = new LibraryTracer();
+  const before = performance.now();
+  for (const one of planned) {
+    tracer.describe(object, one.plan);
+    tracer.attach(links, one);
+  }
+  const attachSeconds = (performance.now() - before) / 1000;
+  links.close();
+  object.close();
+  if (tracer.failedProbes > 0) throw new Error(`${tracer.failedProbes} probes could not be attached`);
+  return {
+    packs: files.length,
+    probes: tracer.attachedProbes.length,
+    compileMs: median(compile),
+    attachSeconds,
+  };
+}
+
+function libraryFile(path: string): LibraryFile {
+  const elf = ElfFile.open(path);
+  try {
+    const { dev, inode, sizeBytes, buildId, soname } = elf;
+    return { path, openPath: path, dev, inode, sizeBytes, buildId, soname, version: null, foundBy: 'given' };
+  } finally {
+    elf.close();
+  }
 }
 
 /** Seconds to find and attach the first `count` functions of the cuda-runtime pack in the stub library. */
