@@ -163,12 +163,18 @@ function capturable(prototype: string, types: TypeTable): SkeletonCapture[] {
     if (type.kind === 'pointer' && type.to.kind === 'record') {
       return [{ arg: name, column: name, type: 'UBIGINT' }, ...scalarMembers(type.to, `${name}->`)];
     }
+    if (type.kind === 'pointer' && isChar(type.to)) return [{ arg: `${name}, string: 256` }];
     // A column named like an out-parameter is for what it points to, if it is an out-parameter.
     if (type.kind === 'pointer' && isScalar(type.to)) {
       return [{ arg: name }, { arg: `'*${name}', at: return` }];
     }
     return isScalar(type) ? [{ arg: name, column: name, type: columnType(type) }] : [];
   });
+}
+
+/** What a C string consists of. */
+function isChar(type: CType): boolean {
+  return type.kind === 'int' && type.size === 1 && type.signed === 'plain';
 }
 
 function isScalar(type: CType): boolean {
