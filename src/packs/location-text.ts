@@ -57,7 +57,18 @@ function fieldText({ slot, offset, size, signed }: Field, slots: readonly Slot[]
 
 /** How a column is computed, in terms of registers: `u64 rsi`, `u32 *(rdi + 8) * u32 rsi`. */
 export function columnText(value: ColumnValue, { slots }: CompiledProbe, arch: Arch): string {
-  const { column: _, fields, times, scale, unless, enum: names, text: string, redact, address: _a, ...others } = value;
+  const {
+    column: _,
+    fields,
+    times,
+    scale,
+    unless,
+    enum: names,
+    text: string,
+    redact,
+    address: _a,
+    ...others
+  } = value;
   if (redact === 'drop') return 'dropped';
   const text = (field: Field): string => fieldText(field, slots, arch);
   const factors = [
