@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Interfaces } from '@oclif/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { scratchDir } from '../query/helpers.js';
+import { buildCapture } from '../support/capture-builder.js';
 import { buildCli, type Cli } from '../support/cli.js';
 import { makeKeys } from '../support/keys.js';
 
@@ -28,10 +29,12 @@ test('no source, query or pack asks for MD5 or SHA-1', () => {
 describe('no command, nor a package it uses, computes one', () => {
   let cli: Cli;
   const capture = join(dir, 'run.duckdb');
+  const other = join(dir, 'other.duckdb');
   const keys = makeKeys(dir, 'signer');
   beforeAll(async () => {
     cli = await buildCli();
-    copyFileSync(join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb'), capture);
+    await buildCapture(capture, { cudaEvents: [{ op: 'cudaMalloc' }] });
+    await buildCapture(other, { capture: { capture_id: '00000000-0000-4000-8000-000000000002' } });
   });
   afterAll(() => cli.remove());
 
@@ -58,6 +61,11 @@ describe('no command, nor a package it uses, computes one', () => {
     sign: [capture, '--key', keys.key],
     verify: [capture, '--trust', keys.trust],
     query: [capture, 'SELECT 1'],
+    merge: [capture, other, '--out', join(dir, 'merged.duckdb')],
+    redact: [capture, '--out', join(dir, 'redacted.duckdb')],
+    export: [capture, '--out', join(dir, 'lake')],
+    explain: [capture],
+    info: [capture],
     'run-query': ['cuda-api-sum', capture],
     'queries:show': ['cuda-api-sum'],
     'probes:show': ['cuda-runtime'],
