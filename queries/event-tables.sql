@@ -22,13 +22,13 @@ WITH counted AS (
   FROM events
   GROUP BY event_table
 ),
-shared AS (SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'),
+shared AS (SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND table_name = 'events'),
 described AS (
   SELECT
     table_name AS event_table,
     string_agg(column_name || ' ' || CASE WHEN data_type LIKE 'ENUM%' THEN 'NAME' ELSE data_type END, ', ' ORDER BY column_index) AS own_columns
   FROM duckdb_columns()
-  WHERE schema_name = 'main' AND (column_name = 'bytes' OR column_name NOT IN (SELECT column_name FROM shared))
+  WHERE database_name = current_database() AND schema_name = 'main' AND (column_name = 'bytes' OR column_name NOT IN (SELECT column_name FROM shared))
   GROUP BY table_name
 ),
 filled AS (

@@ -27,5 +27,5 @@ FROM (
   UNION ALL
   SELECT run_id, field, value, 1 FROM counts
 )
-LEFT JOIN (SELECT column_name AS field, column_index FROM duckdb_columns() WHERE table_name = 'capture') USING (field)
+LEFT JOIN (SELECT column_name AS field, column_index FROM duckdb_columns() WHERE database_name = current_database() AND table_name = 'capture') USING (field)
 ORDER BY run_id, part, column_index, field
