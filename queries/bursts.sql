@@ -22,29 +22,36 @@
 --   gigabytes with few launches loads a model: swapping models costs this each time. Long pauses of a GPU that costs money are idle
 --   time, for example while an agent waits for tools or the network.
 -- @next launch-gaps, copy-timeline, vram-timeline
-WITH calls AS (
+WITH cells AS (
+  -- Calls that begin within gap_ms of each other are in one burst, so they can be summed in cells of that width first.
   SELECT
-    run_id, process_id, call_id, sample_weight, status, bytes, duration_ns,
-    epoch_ns(start_time) AS from_ns,
-    epoch_ns(start_time) + coalesce(duration_ns, 0) AS to_ns,
-    op::VARCHAR AS op,
-    kind::VARCHAR AS kind
+    run_id,
+    process_id,
+    epoch_ns(start_time) // greatest(($gap_ms * 1000000)::BIGINT, 1) AS cell,
+    min(epoch_ns(start_time)) AS from_ns,
+    max(epoch_ns(start_time) + coalesce(duration_ns, 0)) AS to_ns,
+    sum(sample_weight) AS calls,
+    sum(sample_weight) FILTER (op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch') AS launches,
+    sum(bytes * sample_weight) FILTER (op::VARCHAR LIKE 'cudaMemcpy%' AND kind::VARCHAR = 'h2d' AND status = 'ok') AS h2d_bytes,
+    sum(bytes * sample_weight) FILTER (op::VARCHAR LIKE 'cudaMalloc%' AND status = 'ok') AS allocated_bytes,
+    sum(duration_ns * sample_weight) FILTER (op::VARCHAR LIKE '%Synchronize') AS wait_ns
   FROM cuda_events
   WHERE $pid IS NULL OR pid = $pid
+  GROUP BY run_id, process_id, cell
 ),
 spaced AS (
   SELECT
     *,
     from_ns - max(to_ns) OVER (
-      PARTITION BY run_id, process_id ORDER BY from_ns, call_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      PARTITION BY run_id, process_id ORDER BY cell ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS pause_ns
-  FROM calls
+  FROM cells
 ),
 numbered AS (
   SELECT
     *,
-    1 + sum((coalesce(pause_ns, 0) >= $gap_ms * 1000000)::INTEGER) OVER (
-      PARTITION BY run_id, process_id ORDER BY from_ns, call_id ROWS UNBOUNDED PRECEDING
+    1 + sum((coalesce(pause_ns, 0) >= $gap_ms * 1000000 AND pause_ns IS NOT NULL)::INTEGER) OVER (
+      PARTITION BY run_id, process_id ORDER BY cell ROWS UNBOUNDED PRECEDING
     )::BIGINT AS burst
   FROM spaced
 )
@@ -55,12 +62,12 @@ SELECT
   n.burst,
   make_timestamp_ns(min(n.from_ns)) AS started,
   max(n.to_ns) - min(n.from_ns) AS burst_ns,
-  arg_min(n.pause_ns, (n.from_ns, n.call_id)) AS pause_before_ns,
-  sum(n.sample_weight)::BIGINT AS calls,
-  coalesce(sum(n.sample_weight) FILTER (n.op LIKE 'cudaLaunch%Kernel%' OR n.op = 'cudaGraphLaunch'), 0)::BIGINT AS launches,
-  coalesce(sum(n.bytes * n.sample_weight) FILTER (n.op LIKE 'cudaMemcpy%' AND n.kind = 'h2d' AND n.status = 'ok'), 0)::BIGINT AS h2d_bytes,
-  coalesce(sum(n.bytes * n.sample_weight) FILTER (n.op LIKE 'cudaMalloc%' AND n.status = 'ok'), 0)::BIGINT AS allocated_bytes,
-  coalesce(sum(n.duration_ns * n.sample_weight) FILTER (n.op LIKE '%Synchronize'), 0)::BIGINT AS wait_ns
+  CASE WHEN n.burst > 1 THEN max(n.pause_ns) END AS pause_before_ns,
+  sum(n.calls)::BIGINT AS calls,
+  coalesce(sum(n.launches), 0)::BIGINT AS launches,
+  coalesce(sum(n.h2d_bytes), 0)::BIGINT AS h2d_bytes,
+  coalesce(sum(n.allocated_bytes), 0)::BIGINT AS allocated_bytes,
+  coalesce(sum(n.wait_ns), 0)::BIGINT AS wait_ns
 FROM numbered n
 LEFT JOIN processes p ON p.run_id = n.run_id AND p.process_id = n.process_id
 GROUP BY n.run_id, n.process_id, p.pid, p.comm, n.burst

@@ -37,9 +37,8 @@ numbered AS (
   SELECT
     *,
     -- Synchronizations before this call: the calls between two of them are one step, and the second ends it.
-    count(*) FILTER (waits) OVER (
-      PARTITION BY run_id, process_id, tid ORDER BY from_ns, call_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS step
+    sum(waits::INTEGER) OVER (PARTITION BY run_id, process_id, tid ORDER BY from_ns, call_id ROWS UNBOUNDED PRECEDING)
+      - waits::INTEGER AS step
   FROM calls
 ),
 steps AS (
@@ -60,9 +59,11 @@ lengths AS (
   SELECT
     *,
     ended_ns - began_ns AS ns,
-    began_ns - lag(ended_ns) OVER (PARTITION BY run_id, process_id, tid ORDER BY step) AS between_ns,
-    median(ended_ns - began_ns) OVER (PARTITION BY run_id, process_id, tid) AS median_ns
+    began_ns - lag(ended_ns) OVER (PARTITION BY run_id, process_id, tid ORDER BY step) AS between_ns
   FROM steps
+),
+medians AS (
+  SELECT run_id, process_id, tid, median(ended_ns - began_ns) AS median_ns FROM steps GROUP BY run_id, process_id, tid
 )
 SELECT
   l.run_id,
@@ -74,11 +75,12 @@ SELECT
   quantile_disc(l.ns, 0.5) AS p50_ns,
   quantile_disc(l.ns, 0.95) AS p95_ns,
   max(l.ns) AS max_ns,
-  count(*) FILTER (l.ns > 2 * l.median_ns) AS outliers,
+  count(*) FILTER (l.ns > 2 * m.median_ns) AS outliers,
   round(100 * sum(l.wait_ns) / nullif(sum(l.ns), 0), 3) AS wait_pct,
   quantile_disc(l.between_ns, 0.5) AS between_p50_ns,
   round(100 * stddev_pop(l.ns) / nullif(avg(l.ns), 0), 1) AS variation_pct
 FROM lengths l
+JOIN medians m ON m.run_id = l.run_id AND m.process_id = l.process_id AND m.tid = l.tid
 LEFT JOIN processes p ON p.run_id = l.run_id AND p.process_id = l.process_id
 GROUP BY l.run_id, l.process_id, p.pid, p.comm, l.tid
 ORDER BY sum(l.ns) DESC, l.run_id, p.pid, l.tid
