@@ -43,7 +43,9 @@ export function components(stage, arch) {
   const libbpf = LIBBPF.map(({ name, version, licence, source }) => ({
     ...{ name, version, licence, purl: source, sha256: sha256(join(stage, 'native/libbpf.so')) },
   }));
-  return [...npm, node, ...libbpf, ...bpf].sort((a, b) => (a.purl < b.purl ? -1 : 1));
+  // npm installs one package in several places where others need other versions of it.
+  const once = new Map([...npm, node, ...libbpf, ...bpf].map((entry) => [entry.purl, entry]));
+  return [...once.values()].sort((a, b) => (a.purl < b.purl ? -1 : 1));
 }
 
 /** CycloneDX 1.5. */
