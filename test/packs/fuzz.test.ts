@@ -28,12 +28,17 @@ probes:
       - { arg: direction, column: kind, enum: direction }
   - prototype: void *site_other(long l)
     op: other
-    symbols: [_Z10site_otherl]
+    symbols: [_Z10site_otherl, { demangled: 'site::*::other(*', at_most: 4 }]
     mode: entry
+    enabled: false
+    when: [{ of: version, is: ge, value: '2.22' }, { symbol: site_new, is: absent }]
   - prototype: int site_alloc(void **out)
     required: true
     capture:
       - { arg: '*out', at: return, column: ptr }
+tests:
+  - { call: site_alloc, sets: { '*out': '0x7000' }, row: { ptr: 28672, error: null } }
+  - { call: site_copy, with: { 'r->bytes': 3, direction: 1 }, returns: -1, recorded: false }
 `;
 
 /** Pieces that mean something to one of the parsers. */
@@ -239,6 +244,14 @@ describe('values of the wrong kind', () => {
       'at',
       'enum',
       'column',
+      'enabled',
+      'when',
+      'tests',
+      'with',
+      'sets',
+      'row',
+      'call',
+      'at_most',
     ],
   ];
 
