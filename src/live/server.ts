@@ -94,7 +94,10 @@ export class LiveServer {
       received += chunk.length;
       if (received > 1024) socket.destroy();
     });
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket });
+    // It passes on the errors of its socket; a reader that went away must not end the recorder.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
       if (line === HOLD && !this.#holding.has(socket)) {
         socket.setTimeout(0);
         this.#waiting.add(socket);

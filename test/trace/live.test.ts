@@ -9,7 +9,7 @@ import { withCapture } from '../query/helpers.js';
 import { buildCli, type Cli } from '../support/cli.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type RunningTrace, summaryOf, type Tracer } from './support/tracer.js';
-import { copyWorkload, type Workload } from './support/workload.js';
+import { copyWorkload, startWaiting, type Waiting, type Workload } from './support/workload.js';
 
 /** Reads every block of the rows, so that a copy of a changing file would show. */
 const EVERYTHING = `SELECT count(*)::INTEGER AS n, max(start_time) AS latest, sum(duration_ns) AS d, count(DISTINCT e.call_id) AS ids,
@@ -20,6 +20,7 @@ describe.skipIf(!requireRootAndBpf())('a capture while it is recorded', () => {
   let tracer: Tracer;
   let workload: Workload;
   let cli: Cli;
+  const programs: Waiting[] = [];
 
   beforeAll(async () => {
     tracer = await buildTracer();
@@ -27,6 +28,7 @@ describe.skipIf(!requireRootAndBpf())('a capture while it is recorded', () => {
     cli = await buildCli();
   });
   afterAll(() => {
+    for (const program of programs) program.kill();
     tracer.remove();
     workload.remove();
     cli.remove();
@@ -82,16 +84,11 @@ describe.skipIf(!requireRootAndBpf())('a capture while it is recorded', () => {
   });
 
   test('readers that die, hang or talk nonsense do not hurt it, nor do a hundred of them', async () => {
-    const trace = tracer.start([
-      '--json',
-      '--',
-      workload.gpuScenarios,
-      '--pause-us',
-      '2000',
-      'steady',
-      '700',
-    ]);
+    const program = await startWaiting(workload.gpuScenarios, ['--pause-us', '2000', 'steady', '1000000']);
+    programs.push(program);
+    const trace = tracer.start(['--json', '--pid', String(program.pid)]);
     await trace.recording();
+    program.go();
     await look(trace, 'SELECT 1');
     expect(statSync(socketOf(trace)).mode & 0o777).toBe(0o600);
     const clients: Socket[] = [];
@@ -116,6 +113,7 @@ describe.skipIf(!requireRootAndBpf())('a capture while it is recorded', () => {
     expect(named.stderr).toMatch(/Live, as of .*Z; the trace goes on\./);
     // One that holds on does not keep others waiting for ever, nor the trace from its end.
     client('hold 1\n');
+    trace.signal('SIGINT');
     const result = await trace.ended;
     expect(summaryOf(result)).toMatchObject({ accounting: { balanced: true, lost: 0 } });
   });
