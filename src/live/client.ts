@@ -50,7 +50,8 @@ async function* lines(socket: Socket): AsyncGenerator<string, void, undefined> {
 
 async function ask<T>(socket: Socket, answers: AsyncGenerator<string>, question: string): Promise<T> {
   socket.write(`${question}\n`);
-  const { value, done } = await answers.next();
-  if (done === true) throw new HoldLost('the recorder ended the hold');
-  return JSON.parse(value) as T;
+  // A broken connection is the recorder's end as well.
+  const answer = await answers.next().catch(() => undefined);
+  if (answer === undefined || answer.done === true) throw new HoldLost('the recorder ended the hold');
+  return JSON.parse(answer.value) as T;
 }
