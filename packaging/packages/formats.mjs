@@ -1,6 +1,16 @@
 /** The packages: each made of a staged folder, by a tool the builder has. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { EPOCH, PACKAGE, readJson } from './root.mjs';
 import { filesOf, normalise } from './stage.mjs';
@@ -59,12 +69,21 @@ function vendored(folder) {
     .filter((name) => name !== undefined);
 }
 
-/** The file tree of a system package: /usr/lib/ingero, and a link in /usr/bin. */
+/**
+ * The file tree of a system package: /usr/lib/ingero, a link in /usr/bin, and copies of what systemd reads. Returns the
+ * files outside /usr/lib/ingero.
+ */
 function systemTree(stage, root) {
-  mkdirSync(join(root, 'usr/lib'), { recursive: true });
-  mkdirSync(join(root, 'usr/bin'), { recursive: true });
-  cpSync(stage, join(root, 'usr/lib/ingero'), { recursive: true, preserveTimestamps: true });
+  for (const folder of ['bin', 'lib/systemd/system', 'lib/sysusers.d'])
+    mkdirSync(join(root, 'usr', folder), { recursive: true });
   symlinkSync('../lib/ingero/bin/ingero', join(root, 'usr/bin/ingero'));
+  const copy = (from, to) => cpSync(join(stage, from), join(root, to), { recursive: true });
+  copy('service/ingero-trace.service', 'usr/lib/systemd/system/ingero-trace.service');
+  copy('service/sysusers.conf', 'usr/lib/sysusers.d/ingero.conf');
+  copy('.', 'usr/lib/ingero');
+  return filesOf(join(root, 'usr'))
+    .filter((name) => !name.startsWith('lib/ingero/'))
+    .map((name) => `/usr/${name}`);
 }
 
 /** For Debian and Ubuntu. */
@@ -96,17 +115,9 @@ Description: ${SUMMARY.split(':')[0]}
  ${SUMMARY}
 `,
   );
-  for (const folder of [
-    '',
-    'DEBIAN',
-    'usr',
-    'usr/bin',
-    'usr/lib',
-    'usr/share',
-    'usr/share/doc',
-    'usr/share/doc/ingero',
-  ])
-    chmodSync(join(root, folder), 0o755);
+  for (const name of ['', ...readdirSync(root, { recursive: true, encoding: 'utf8' })]) {
+    if (lstatSync(join(root, name)).isDirectory()) chmodSync(join(root, name), 0o755);
+  }
   const file = join(out, `ingero_${PACKAGE.version}_${DEBIAN_ARCH[arch]}.deb`);
   touchAll(root);
   // gzip: every dpkg reads it. SOURCE_DATE_EPOCH is the time of the archive's own members.
@@ -120,7 +131,7 @@ Description: ${SUMMARY.split(':')[0]}
 /** For RHEL, Fedora and SUSE. */
 export function makeRpm(stage, arch, out, work) {
   const root = join(work, 'rpm');
-  systemTree(stage, join(root, 'tree'));
+  const outside = systemTree(stage, join(root, 'tree'));
   touchAll(join(root, 'tree'));
   writeFileSync(
     join(root, 'ingero.spec'),
@@ -142,7 +153,7 @@ mkdir -p %{buildroot}
 cp -a ${join(root, 'tree')}/. %{buildroot}/
 %files
 %defattr(-,root,root,-)
-/usr/bin/ingero
+${outside.join('\n')}
 /usr/lib/ingero
 `,
   );

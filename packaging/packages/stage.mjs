@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -48,6 +49,7 @@ export function stage(arch, folder) {
   mkdirSync(join(out, 'native'));
   copyFileSync(join(libbpf, 'libbpf.so'), join(out, 'native/libbpf.so'));
 
+  cpSync(join(ROOT, 'packaging/service'), join(out, 'service'), { recursive: true });
   mkdirSync(join(out, 'licenses'));
   for (const [name, from] of licenceFiles(join(node, 'LICENSE'), join(libbpf, 'licenses')))
     copyFileSync(from, join(out, 'licenses', name));
@@ -120,7 +122,7 @@ export function normalise(folder) {
     join(folder, 'SHA256SUMS'),
     list.map((name) => `${digestOf(join(folder, name))}  ${name}\n`).join(''),
   );
-  const programs = new Set(['bin/ingero', 'runtime/node']);
+  const programs = new Set(['bin/ingero', 'runtime/node', 'service/trace-round']);
   for (const name of ['', ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort().reverse()]) {
     const path = join(folder, name);
     chmodSync(path, statSync(path).isDirectory() || programs.has(name) ? 0o755 : 0o644);
