@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
@@ -33,6 +34,40 @@ test('no source file can reach a network', () => {
       .map((line) => `${name}: ${line.trim()}`),
   );
   expect(found).toEqual(ALLOWED);
+});
+
+describe('the bundle', () => {
+  const audit = (release: string) =>
+    spawnSync(process.execPath, [join(PACKAGE_ROOT, 'packaging/network-audit.mjs'), release], {
+      encoding: 'utf8',
+    });
+  let release: string;
+  beforeAll(() => {
+    release = mkdtempSync(join(tmpdir(), 'ingero-bundle-'));
+    execFileSync(process.execPath, [join(PACKAGE_ROOT, 'packaging/bundle.mjs'), release]);
+  });
+  afterAll(() => rmSync(release, { recursive: true, force: true }));
+
+  test('has no way to a network: each place that could be one is listed with its reason', () => {
+    const { status, stdout, stderr } = audit(release);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^src\/live\/client\.ts: import \{ connect \} from "node:net";$/m);
+  });
+
+  test.each([
+    'import { get } from "node:https";',
+    "const dns = require('dns/promises');",
+    'await fetch(address);',
+    'new WebSocket(address);',
+    'const found = await import(name);',
+    'process.getBuiltinModule("net");',
+  ])('%s would be found', (line) => {
+    const part = join(release, 'lib/part-added.js');
+    writeFileSync(part, `// src/added.ts\n${line}\n`);
+    const { status, stderr } = audit(release);
+    rmSync(part);
+    expect([status, stderr]).toEqual([1, `src/added.ts: ${line}\n    NOT ON THE LIST\n`]);
+  });
 });
 
 const CAPTURE = join(PACKAGE_ROOT, 'build/offline.duckdb');
