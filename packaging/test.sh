@@ -41,6 +41,10 @@ need strace strace
 need setpriv util-linux
 need rpmbuild rpm
 need sqlite3 sqlite3
+need systemd-analyze systemd
+need mandoc mandoc
+need zsh zsh
+need fish fish
 
 step 'npm packages'
 npm_packages

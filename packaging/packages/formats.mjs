@@ -70,7 +70,7 @@ function vendored(folder) {
 }
 
 /**
- * The file tree of a system package: /usr/lib/ingero, a link in /usr/bin, and copies of what systemd reads. Returns the
+ * The file tree of a system package: /usr/lib/ingero, a link in /usr/bin, and copies of what systemd, man and shells read. Returns the
  * files outside /usr/lib/ingero.
  */
 function systemTree(stage, root) {
@@ -78,6 +78,7 @@ function systemTree(stage, root) {
     mkdirSync(join(root, 'usr', folder), { recursive: true });
   symlinkSync('../lib/ingero/bin/ingero', join(root, 'usr/bin/ingero'));
   const copy = (from, to) => cpSync(join(stage, from), join(root, to), { recursive: true });
+  copy('share', 'usr/share');
   copy('service/ingero-trace.service', 'usr/lib/systemd/system/ingero-trace.service');
   copy('service/sysusers.conf', 'usr/lib/sysusers.d/ingero.conf');
   copy('.', 'usr/lib/ingero');

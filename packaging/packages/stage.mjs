@@ -49,6 +49,9 @@ export function stage(arch, folder) {
   mkdirSync(join(out, 'native'));
   copyFileSync(join(libbpf, 'libbpf.so'), join(out, 'native/libbpf.so'));
 
+  execFileSync(process.execPath, [join(ROOT, 'packaging/shell/build.mjs'), join(out, 'share')], {
+    stdio: 'inherit',
+  });
   cpSync(join(ROOT, 'packaging/service'), join(out, 'service'), { recursive: true });
   mkdirSync(join(out, 'licenses'));
   for (const [name, from] of licenceFiles(join(node, 'LICENSE'), join(libbpf, 'licenses')))

@@ -184,7 +184,7 @@ describe.skipIf(unfetched)(
       const ours = (): string[] =>
         [
           ...['usr/bin', 'usr/lib', 'usr/share/doc', 'usr/lib/systemd/system', 'usr/lib/sysusers.d'],
-          ...['etc', 'var/cache'],
+          ...['usr/share/man/man8', 'usr/share/bash-completion/completions', 'etc', 'var/cache'],
         ].flatMap((folder) =>
           existsSync(join(root, folder))
             ? readdirSync(join(root, folder)).filter((name) => /ingero/.test(name))
@@ -207,7 +207,9 @@ describe.skipIf(unfetched)(
         cpSync(named(/\.deb$/), join(root, 'tmp/ingero.deb'));
 
         expect(inside('dpkg', '-i', '/tmp/ingero.deb')).toMatchObject({ status: 0 });
-        expect(ours()).toEqual(['ingero', 'ingero', 'ingero', 'ingero-trace.service', 'ingero.conf']);
+        expect(ours()).toEqual([
+          ...['ingero', 'ingero', 'ingero', 'ingero-trace.service', 'ingero.conf', 'ingero.8', 'ingero'],
+        ]);
         expect(statSync(join(root, 'usr/lib/ingero/lib/ingero.js')).uid).toBe(0);
         const check = inside('ingero', 'check', '--json');
         expect(check).toMatchObject({ status: 0, stderr: '' });
