@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
+import { confinedProcesses } from '../discovery/confined.js';
 import { readGpuInventory } from '../discovery/gpu.js';
 import { type HostFacts, readHostFacts } from '../discovery/host.js';
 import { HOST_ARCH } from '../discovery/host-arch.js';
@@ -39,6 +40,7 @@ export default class Check extends BaseCommand {
       trial: tryBpf(),
       packs,
       gpu: readGpuInventory(),
+      confined: confinedProcesses(packs.flatMap(({ sonames }) => sonames)),
     });
     for (const line of formatReport(report)) this.log(line);
     if (flags.verbose) {

@@ -1,7 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { confinedProcesses } from '../../src/discovery/confined.js';
 import {
   type HostFacts,
   parseCapabilities,
@@ -22,6 +25,25 @@ import {
   type HostReport,
 } from '../../src/trust/host-check.js';
 import { buildCli, type Cli } from '../support/cli.js';
+
+/** Maps a library; its second argument says whether behind a seccomp filter (one that allows everything). */
+const CONFINED = `
+#include <dlfcn.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+  struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog filter = {1, &allow};
+  if (argc < 3 || !dlopen(argv[1], RTLD_NOW) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;
+  if (argv[2][0] == 'f' && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 2;
+  puts("ready");
+  fflush(stdout);
+  pause();
+}
+`;
 
 const caps = (...bits: number[]) => bits.reduce((set, bit) => set | (1n << BigInt(bit)), 0n);
 const BPF = 39;
@@ -68,7 +90,7 @@ const gpu = {
   driverVersion: '550.163.01',
   gpus: [{ busId: '0000:01:00.0', model: 'NVIDIA H100', uuid: 'GPU-1', minor: 0 }],
 };
-const host: HostEvidence = { facts, trial, packs: [pack], gpu, policy: null };
+const host: HostEvidence = { facts, trial, packs: [pack], gpu, policy: null, confined: [] };
 
 const refused: BpfTrial = {
   ok: false,
@@ -219,6 +241,51 @@ describe('hosts that can trace, with something to know', () => {
       value: '1 library, 88 probes',
       detail: expect.stringContaining('8 of them single-stepped'),
     });
+  });
+});
+
+describe('return probes of confined processes', () => {
+  const confined = [{ pid: 42, comm: 'python3\u001b[2J', library: '/opt/libcudart.so.13' }];
+  const row = (changed: Partial<HostFacts>, processes = confined) =>
+    checkHost({ ...host, facts: { ...facts, ...changed }, confined: processes }).checks.find(
+      ({ name }) => name === 'return probes',
+    );
+
+  test.each([['6.11.0-8-generic'], ['6.12'], ['6.13.1']])('%s: said, with the processes', (kernel) => {
+    expect(row({ kernel })).toMatchObject({
+      status: 'warn',
+      value: '1 confined process',
+      detail: expect.stringMatching(/: python3\\x1b\[2J \(42, \/opt\/libcudart\.so\.13\)$/),
+    });
+    expect(row({ kernel }, [])).toMatchObject({ status: 'ok', next: null });
+    expect(row({ kernel, arch: 'arm64' })).toMatchObject({ status: 'ok', next: null });
+  });
+
+  test.each([['5.15.0'], ['6.1.0-28-amd64'], ['6.10.9'], ['6.14.0'], ['6.18.4'], ['7.0.0-rc1']])(
+    '%s: nothing to fear',
+    (kernel) => {
+      expect(row({ kernel })).toMatchObject({ status: 'ok', value: '1 confined process', next: null });
+    },
+  );
+
+  test('they are found by their filter and the library they map', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ingero-confined-'));
+    const library = join(dir, 'libcudart.so.13');
+    const program = join(dir, 'program');
+    const cc = process.env.CC ?? 'cc';
+    execFileSync(cc, ['-shared', '-o', library, '-xc', '-'], { input: 'int stub;' });
+    execFileSync(cc, ['-o', program, '-xc', '-', '-ldl'], { input: CONFINED });
+    const children = ['filter', 'none'].map((mode) =>
+      spawn(program, [library, mode], { stdio: ['ignore', 'pipe', 'inherit'] }),
+    );
+    try {
+      await Promise.all(children.map((child) => once(child.stdout, 'data')));
+      const found = confinedProcesses(['libcudart.so.*']).filter((entry) => entry.library === library);
+      expect(found).toEqual([{ pid: children[0]?.pid, comm: 'program', library }]);
+    } finally {
+      for (const child of children) child.kill('SIGKILL');
+      rmSync(dir, { recursive: true });
+    }
   });
 });
 
