@@ -13,10 +13,14 @@ const CUDA = '/usr/local/cuda';
 const ARCHIVE = `${CUDA}/lib64/libcudart_static.a`;
 const HEADER = `${CUDA}/include/cupti_runtime_cbid.h`;
 
+/** No functions of the API, so no profiler is told of them and they have neither name nor number. */
+const INTERNAL = /^__cuda/;
+
 const functions = new Set(
   loadBuiltinPacks()
     .filter(({ name }) => name === 'cuda-runtime')
-    .flatMap((pack) => compilePack(pack, 'x64').probes.flatMap(({ symbols }) => symbols)),
+    .flatMap((pack) => compilePack(pack, 'x64').probes.flatMap(({ symbols }) => symbols))
+    .filter((symbol) => !INTERNAL.test(symbol)),
 );
 
 function read(path: string, look: (elf: ElfFile) => SymbolLookup): SymbolLookup {
@@ -82,7 +86,7 @@ const SHARED: readonly (DebianLibrary & {
   },
   {
     ...{ suite: 'trixie', component: 'non-free', package: 'libcudart12', file: /^libcudart\.so\.12\.4/ },
-    unnumbered: ['cudaMemAdvise_v2', 'cudaMemPrefetchAsync_v2', 'cudaMemPrefetchAsync_v2_ptsz'],
+    unnumbered: ['cudaGetDeviceProperties_v2', 'cudaMemAdvise_v2', 'cudaMemPrefetchAsync_v2', 'cudaMemPrefetchAsync_v2_ptsz'],
   },
 ];
 const fetched = SHARED.map((library) => {

@@ -221,11 +221,11 @@ describe.skipIf(!requireRootAndBpf())('limits of the caller', () => {
     const result = await tracer.run([
       '--json',
       '--max-size',
-      '4MiB',
+      '3300KB',
       '--',
       workload.gpuScenarios,
       'steady',
-      '3000',
+      '30000',
     ]);
     expect(result.code).toBe(0);
     const row = await one(
