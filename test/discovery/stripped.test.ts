@@ -86,7 +86,12 @@ const SHARED: readonly (DebianLibrary & {
   },
   {
     ...{ suite: 'trixie', component: 'non-free', package: 'libcudart12', file: /^libcudart\.so\.12\.4/ },
-    unnumbered: ['cudaGetDeviceProperties_v2', 'cudaMemAdvise_v2', 'cudaMemPrefetchAsync_v2', 'cudaMemPrefetchAsync_v2_ptsz'],
+    unnumbered: [
+      'cudaGetDeviceProperties_v2',
+      'cudaMemAdvise_v2',
+      'cudaMemPrefetchAsync_v2',
+      'cudaMemPrefetchAsync_v2_ptsz',
+    ],
   },
 ];
 const fetched = SHARED.map((library) => {
