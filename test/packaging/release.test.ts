@@ -61,7 +61,7 @@ describe('the release', () => {
     expect(run(['query', FIXTURE, "COPY (SELECT 1) TO 'x'"]).status).toBe(7);
     expect(run(['query', FIXTURE, 'SELECT 1', '--nonsense']).status).toBe(2);
     expect(run(['nonsense']).status).toBe(2);
-    expect(run(['query', '--help']).stdout).toContain('$ ingero query FILE [SQL]');
+    expect(run(['query', '--help']).stdout).toContain('$ ingero query run.duckdb');
   });
 
   test('works through a link, for a user without a home, wherever it lies', () => {
