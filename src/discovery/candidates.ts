@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { ElfFile, type SymbolLookup } from './elf.js';
 import { ElfError } from './elf-error.js';
 import { HOST_ARCH } from './host-arch.js';
+import { isLoaderName } from './loaders.js';
 import type { LibraryFile } from './model.js';
 import { type SonameMatcher, versionInName } from './soname-glob.js';
 
@@ -120,7 +121,8 @@ export class LibraryCollector {
     const { symbols, scanStripped } = this.embedded;
     if (symbols.size === 0) return null;
     if (elf.hasSymtab) return elf.findSymbols(symbols).size > 0 ? {} : null;
-    if (elf.needed.some((name) => this.matcher.matches(name))) return null;
+    // What loads the library from elsewhere has no copy of its own.
+    if (elf.needed.some((name) => this.matcher.matches(name) && !isLoaderName(name))) return null;
     if (!scanStripped) {
       const reason =
         'holds CUDA code and no symbols: a library linked into it is looked for with --scan-stripped only (driver calls are seen)';

@@ -11,6 +11,11 @@ export const LOADER_NAMES: readonly string[] = ['ld-linux*.so.*'];
 const DEBUG_STATE = '_dl_debug_state';
 const matcher = sonameMatcher(LOADER_NAMES);
 
+/** Whether a library of this name is a dynamic loader, which nearly every file needs. */
+export function isLoaderName(name: string): boolean {
+  return matcher.matches(name);
+}
+
 /** Whether a file found is a dynamic loader. */
 export function isLoader(file: LibraryFile): boolean {
   return matcher.matches(basename(file.path));
