@@ -1,11 +1,42 @@
 import { defineConfig } from 'vitest/config';
 
+/**
+ * Tests that attach probes to shared inodes and compare exact counts, or build and fetch into shared folders: one file at
+ * a time, before the others.
+ */
+const ALONE = [
+  'test/trace/**/*.test.ts',
+  'test/policy/**/*.test.ts',
+  'test/packaging/**/*.test.ts',
+  'test/discovery/**/*.test.ts',
+  'test/workload.test.ts',
+  'test/commands/probes-trace.test.ts',
+];
+
+const shared = { testTimeout: 30_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
-    // Kernel tests attach probes to shared inodes and compare exact counts: one file at a time.
-    fileParallelism: false,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'alone',
+          include: ALONE,
+          fileParallelism: false,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: ALONE,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
