@@ -213,6 +213,8 @@ describe.skipIf(!requireRootAndBpf())('limits of the caller', () => {
     tracer = await buildTracer();
   });
   afterAll(() => {
+    // A command that outlives its trace goes on by itself.
+    spawnSync('pkill', ['-f', workload.gpuScenarios]);
     tracer?.remove();
     workload?.remove();
   });

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { callCost, Governor, type Level, levelName, overheadPercent } from '../../src/trace/governor.js';
 import { expectBalanced, one, query } from './support/capture.js';
@@ -92,6 +93,8 @@ describe.skipIf(!requireRootAndBpf())('the overhead of a trace', () => {
     tracer = await buildTracer();
   });
   afterAll(() => {
+    // A command that outlives its trace goes on by itself.
+    spawnSync('pkill', ['-f', workload.gpuScenarios]);
     tracer?.remove();
     workload?.remove();
   });
