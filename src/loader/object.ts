@@ -82,6 +82,8 @@ export class BpfObject {
   readonly #object: Pointer;
   readonly #links: Pointer[] = [];
   readonly #cpus: number;
+  /** Looked up by name once: counters are read for every probe, again and again. */
+  readonly #mapFds = new Map<string, number>();
 
   private constructor(libbpf: Libbpf, sha256: string, features: Features, object: Pointer, rings: Ring[]) {
     this.libbpf = libbpf;
@@ -172,9 +174,13 @@ export class BpfObject {
   }
 
   #mapFd(name: string): number {
+    const known = this.#mapFds.get(name);
+    if (known !== undefined) return known;
     const map = this.libbpf.bpf_object__find_map_by_name(this.#object, name);
     if (map === null) throw new Error(`no map ${name} in the BPF object`);
-    return this.libbpf.bpf_map__fd(map);
+    const fd = this.libbpf.bpf_map__fd(map);
+    this.#mapFds.set(name, fd);
+    return fd;
   }
 
   /** Descriptor of the array of rings, for programs that emit into the same ones. */

@@ -9,8 +9,8 @@ import { hasStack } from './plan.js';
 /** What a probe costs nobody notices: more is worth a word. Percent of a core per busy thread. */
 export const USUAL_LIMIT_PERCENT = 2;
 
-/** How often what recording costs is looked at, ms. */
-export const OBSERVE_MS = 2000;
+/** How often what recording costs is looked at, ms: where a limit has to be kept, and where it is only written down. */
+const OBSERVE_MS = { limited: 2000, free: 10_000 } as const;
 
 /** Of the calls that are only counted one in so many is recorded all the same: the kernel compares 32 bits. */
 const COUNTS_ONE_IN = 2 ** 31 - 1;
@@ -32,6 +32,8 @@ export class OverheadWatch {
   readonly #object: BpfObject;
   readonly #send: (message: ToRecorder) => void;
   readonly #governor: Governor | null;
+  /** How often `observe` is to be called. */
+  readonly intervalMs: number;
   readonly #probes: WatchedProbe[] = [];
   readonly #hits = new Map<number, bigint>();
   #steps = 0;
@@ -49,6 +51,7 @@ export class OverheadWatch {
     this.#object = object;
     this.#send = send;
     this.#governor = limitPercent === null ? null : new Governor(limitPercent, hasStacks);
+    this.intervalMs = limitPercent === null ? OBSERVE_MS.free : OBSERVE_MS.limited;
   }
 
   add(probes: readonly WatchedProbe[]): void {

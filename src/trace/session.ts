@@ -57,7 +57,7 @@ import type { Launcher } from './launcher.js';
 import { LibraryTracer, type PlannedFile } from './libraries.js';
 import { LibraryWatch } from './library-watch.js';
 import { checkOutput, removeCapture } from './output.js';
-import { OBSERVE_MS, OverheadWatch } from './overhead-watch.js';
+import { OverheadWatch } from './overhead-watch.js';
 import { hasStack, packRow, planEventTables, requiredMissing } from './plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
@@ -521,7 +521,7 @@ export class TraceSession {
     if (durationMs !== null)
       this.#timers.push(setTimeout(() => this.#end({ reason: 'duration', detail: null }), durationMs));
     this.#timers.push(setInterval(() => this.#sendAnchor(readClockAnchor()), ANCHOR_MS));
-    this.#timers.push(setInterval(() => this.#send({ type: 'observe' }), OBSERVE_MS));
+    this.#timers.push(setInterval(() => this.#send({ type: 'observe' }), this.#overhead.intervalMs));
     this.#watch = new LibraryWatch(target, this.#watchedLoaders > 0 ? this.#object.loadsFd : null, (pids) => {
       let found = false;
       void this.#guard(() => {
