@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
-import { captureLog, createUprobeMultiLink, lastErrno, type Pointer, uprobeOpts } from './libbpf.js';
+import { lastErrno } from '../trust/libc.js';
+import { captureLog, createUprobeMultiLink, type Pointer, uprobeOpts } from './libbpf.js';
 import type { BpfObject, ProgramName } from './object.js';
 
 /** One probe to attach: its id in the BPF maps, and where in the file. */

@@ -151,8 +151,6 @@ const syscall = libc.func('long syscall(long nr, long cmd, bpf_attr_uprobe_multi
   [number, number, object, number],
   number
 >;
-const strerror = libc.func('const char *strerror(int code)') as Fn<[number], string>;
-
 /** Options for `bpf_object__open_mem`. */
 export function openOpts(objectName: string): object {
   return { sz: koffi.sizeof(OpenOpts), object_name: objectName };
@@ -190,12 +188,6 @@ export function createUprobeMultiLink(
     },
     koffi.sizeof(UprobeMultiAttr),
   );
-}
-
-/** errno of the last native call, as `EPERM: Operation not permitted`-like text. */
-export function lastErrno(): { code: number; text: string } {
-  const code = koffi.errno();
-  return { code, text: strerror(code) };
 }
 
 /**

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, readFileSync, readSync } from 'node:fs';
 import { EXIT, IngeroError } from '../errors.js';
 import { PACKAGE_ROOT } from '../paths.js';
+import { lastErrno } from '../trust/libc.js';
 import {
   type BpfSettings,
   type Counters,
@@ -17,7 +18,6 @@ import {
   captureLog,
   createUprobeMultiLink,
   type Libbpf,
-  lastErrno,
   openOpts,
   type Pointer,
 } from './libbpf.js';

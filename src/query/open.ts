@@ -134,12 +134,7 @@ async function openFenced(file: string, path: string, options: OpenOptions): Pro
     spill?.remove();
     throw openFailure(path, cause);
   });
-  const connection = await instance.connect();
-  const close = (): void => {
-    connection.closeSync();
-    instance.closeSync();
-    spill?.remove();
-  };
+  const { connection, close } = await connectTo(instance, spill);
   try {
     await closeFence(connection, spill);
     const schemaVersion = await readSchemaVersion(connection, path);
@@ -163,6 +158,22 @@ async function closeFence(connection: DuckDBConnection, spill: PrivateDirectory 
   await connection.run('SET lock_configuration = true');
 }
 
+/** A connection, and what closes it with everything it holds. */
+async function connectTo(
+  instance: DuckDBInstance,
+  spill: PrivateDirectory | undefined,
+): Promise<{ connection: DuckDBConnection; close: () => void }> {
+  const connection = await instance.connect();
+  return {
+    connection,
+    close: () => {
+      connection.closeSync();
+      instance.closeSync();
+      spill?.remove();
+    },
+  };
+}
+
 /**
  * Opens several captures as one, behind the same fence: attached read-only to a database in memory that has a view
  * per table over all of them. A capture that is being recorded cannot be one of them.
@@ -170,12 +181,7 @@ async function closeFence(connection: DuckDBConnection, spill: PrivateDirectory 
 async function openTogether(files: readonly string[], options: OpenOptions): Promise<OpenCapture> {
   const spill = options.spill === undefined ? undefined : new PrivateDirectory();
   const instance = await DuckDBInstance.create(':memory:', fenceConfig(options, spill));
-  const connection = await instance.connect();
-  const close = (): void => {
-    connection.closeSync();
-    instance.closeSync();
-    spill?.remove();
-  };
+  const { connection, close } = await connectTo(instance, spill);
   try {
     const inputs: AttachedCapture[] = [];
     for (const [index, file] of files.entries()) {

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { type Verification, verifyFile } from '../evidence/verify.js';
+import { compareVersions } from '../packs/when.js';
 import type { TrustStore } from '../trust/trust-store.js';
 
 /** Name of the list of digests that a release is signed over. */
@@ -42,7 +43,7 @@ export async function readMirror(from: string, store: TrustStore): Promise<Mirro
   const listed = new Set((verification.listed ?? []).map(({ name }) => name));
   const bundles = [...listed]
     .flatMap((name) => bundleOf(directory, name))
-    .sort((one, other) => compareReleases(one.version, other.version));
+    .sort((one, other) => compareVersions(one.version, other.version) ?? 0);
   const own = new Set([SUMS, basename(verification.signature.signature ?? `${SUMS}.sig`)]);
   return {
     directory,
@@ -63,16 +64,6 @@ function folderOf(from: string): string {
 function bundleOf(directory: string, name: string): Bundle[] {
   const [, version, arch] = /^ingero-(\d+\.\d+\.\d+)-linux-(x64|arm64)\.tar\.gz$/.exec(name) ?? [];
   return version === undefined || arch === undefined ? [] : [{ path: join(directory, name), version, arch }];
-}
-
-/** Orders versions of ingero, MAJOR.MINOR.PATCH: negative when `one` is the older. */
-export function compareReleases(one: string, other: string): number {
-  const [a, b] = [one, other].map((version) => version.split('.').map(Number)) as [number[], number[]];
-  for (let part = 0; part < 3; part++) {
-    const difference = (a[part] ?? 0) - (b[part] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }
 
 function unreadable(path: string, reason: string, cause?: unknown): IngeroError {

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { extract } from 'tar';
 import { EXIT, IngeroError } from '../errors.js';
 import { verifyFile } from '../evidence/verify.js';
+import { compareVersions } from '../packs/when.js';
 import { digestFile } from '../trust/ecdsa.js';
 import type { TrustStore } from '../trust/trust-store.js';
 import { type Installation, versionOf } from './installation.js';
-import { type Bundle, compareReleases, type Mirror, SUMS } from './mirror.js';
+import { type Bundle, type Mirror, SUMS } from './mirror.js';
 
 /** What an update would do. */
 export interface UpdatePlan {
@@ -58,7 +59,11 @@ export function planUpdate(
   const name = `ingero-${bundle.version}-linux-${bundle.arch}`;
   const from = installation.current;
   if (from === name) return null;
-  if (from !== null && !request.allowDowngrade && compareReleases(bundle.version, versionOf(from)) < 0) {
+  if (
+    from !== null &&
+    !request.allowDowngrade &&
+    (compareVersions(bundle.version, versionOf(from)) ?? 0) < 0
+  ) {
     throw refused('update-downgrade', `${versionOf(from)} is in use and ${bundle.version} is older.`, {
       expected: 'a newer version: an older one may bring back what was mended since',
       next: 'Give --allow-downgrade, or --rollback for the version that was in use before.',

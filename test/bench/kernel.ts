@@ -5,10 +5,10 @@ import {
   BPF_TRACE_UPROBE_MULTI,
   createUprobeMultiLink,
   type Libbpf,
-  lastErrno,
   openOpts,
   type Pointer,
 } from '../../src/loader/libbpf.js';
+import { lastErrno } from '../../src/trust/libc.js';
 
 /** Compiles one of test/bench/bpf's programs and returns the object's bytes. */
 export function compileBpf(root: string, name: string): Buffer {
