@@ -9,6 +9,8 @@ import { checkAgainstSeal, type SealReport } from './check-seal.js';
 /** A file that a list of digests names. */
 export interface ListedFile {
   name: string;
+  /** The digest the list has; null for a line that has none. */
+  sha256: string | null;
   state: 'same' | 'altered' | 'missing';
 }
 
@@ -60,8 +62,9 @@ async function checkListed(file: string): Promise<ListedFile[]> {
   const listed: ListedFile[] = [];
   for (const line of lines) {
     const [, expected, name] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
-    if (expected === undefined || name === undefined) listed.push({ name: line, state: 'altered' });
-    else listed.push({ name, state: await stateOf(join(dirname(file), name), expected) });
+    if (expected === undefined || name === undefined)
+      listed.push({ name: line, sha256: null, state: 'altered' });
+    else listed.push({ name, sha256: expected, state: await stateOf(join(dirname(file), name), expected) });
   }
   return listed;
 }

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
-import { type Verification, verifyFile } from '../evidence/verify.js';
+import { type ListedFile, type Verification, verifyFile } from '../evidence/verify.js';
 import { compareVersions } from '../packs/when.js';
 import type { TrustStore } from '../trust/trust-store.js';
 
@@ -14,6 +14,8 @@ export interface Bundle {
   path: string;
   version: string;
   arch: string;
+  /** Digest the signed list has for it. */
+  sha256: string;
 }
 
 export interface Mirror {
@@ -40,16 +42,20 @@ export async function readMirror(from: string, store: TrustStore): Promise<Mirro
   }
   if (!names.includes(SUMS)) throw unreadable(directory, `it has no ${SUMS}`);
   const verification = await verifyFile(sums, store);
-  const listed = new Set((verification.listed ?? []).map(({ name }) => name));
-  const bundles = [...listed]
-    .flatMap((name) => bundleOf(directory, name))
+  const listed = verification.listed ?? [];
+  const bundles = listed
+    .flatMap((file) => bundleOf(directory, file))
     .sort((one, other) => compareVersions(one.version, other.version) ?? 0);
-  const own = new Set([SUMS, basename(verification.signature.signature ?? `${SUMS}.sig`)]);
+  const known = new Set([
+    ...listed.map(({ name }) => name),
+    SUMS,
+    basename(verification.signature.signature ?? `${SUMS}.sig`),
+  ]);
   return {
     directory,
     verification,
     bundles,
-    unlisted: names.filter((name) => !listed.has(name) && !own.has(name)),
+    unlisted: names.filter((name) => !known.has(name)),
   };
 }
 
@@ -61,9 +67,10 @@ function folderOf(from: string): string {
   }
 }
 
-function bundleOf(directory: string, name: string): Bundle[] {
+function bundleOf(directory: string, { name, sha256 }: ListedFile): Bundle[] {
   const [, version, arch] = /^ingero-(\d+\.\d+\.\d+)-linux-(x64|arm64)\.tar\.gz$/.exec(name) ?? [];
-  return version === undefined || arch === undefined ? [] : [{ path: join(directory, name), version, arch }];
+  if (version === undefined || arch === undefined || sha256 === null) return [];
+  return [{ path: join(directory, name), version, arch, sha256 }];
 }
 
 function unreadable(path: string, reason: string, cause?: unknown): IngeroError {

@@ -108,11 +108,14 @@ export async function applyUpdate(
   store: TrustStore,
 ): Promise<void> {
   const { name, bundle } = plan;
-  const before = await digestFile(bundle.path);
   if (!installation.versions.includes(name)) {
     try {
       const folder = installation.prepare(name);
       await extract({ file: bundle.path, cwd: folder, strict: true, preserveOwner: false });
+      // What was unpacked has to be what was verified: the medium may have changed since.
+      if ((await digestFile(bundle.path)).sha256 !== bundle.sha256) {
+        throw refused('update-damaged', `${bundle.path} changed while it was read.`, {});
+      }
       hoist(folder, name);
       await checkContents(folder, store);
       syncFolder(folder);
@@ -124,17 +127,13 @@ export async function applyUpdate(
       installation.discard(name);
     }
   }
-  // What was unpacked is what was verified before.
-  if ((await digestFile(bundle.path)).sha256 !== before.sha256) {
-    throw refused('update-damaged', `${bundle.path} changed while it was read.`, {});
-  }
   installation.use(name);
   installation.audit({
     at: new Date().toISOString(),
     action: 'update',
     from: plan.from,
     to: name,
-    sha256: before.sha256,
+    sha256: bundle.sha256,
     signer: plan.signer,
     uid: process.getuid?.() ?? 0,
   });

@@ -19,6 +19,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readTrustStore } from '../../src/trust/trust-store.js';
+import { Installation } from '../../src/update/installation.js';
+import { readMirror } from '../../src/update/mirror.js';
+import { applyUpdate, planUpdate, type UpdatePlan } from '../../src/update/update.js';
 import { buildCli, type Cli, type RunResult } from '../support/cli.js';
 import { type KeyFiles, makeKeys } from '../support/keys.js';
 
@@ -195,6 +199,23 @@ describe('ingero update', () => {
       execFileSync('tar', ['-C', join(mirror, name), '-czf', join(mirror, `${name}.tar.gz`), 'file']);
       await sign(mirror);
       await refusal(mirror, 'update-damaged');
+    });
+
+    test('a package that was exchanged after it was verified, however sound', async () => {
+      const mirror = await release('1.1.0');
+      const installation = new Installation(root);
+      const store = readTrustStore([keys.trust]);
+      const plan = planUpdate(await readMirror(mirror, store), installation, {
+        arch: process.arch,
+        allowDowngrade: false,
+        signers: null,
+      });
+      bundle(mirror, '1.1.0');
+      await expect(applyUpdate(plan as UpdatePlan, installation, store)).rejects.toMatchObject({
+        code: 'update-damaged',
+      });
+      expect(inUse()).toBe('1.0.0');
+      expect(readdirSync(join(root, 'versions'))).toHaveLength(1);
     });
 
     test('a package that climbs out of its folder', async () => {
