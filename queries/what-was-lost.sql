@@ -1,6 +1,7 @@
 -- @title What was lost
 -- @question Is anything missing from this capture, where, how much, and why?
 -- @requires tables=capture,probes,libraries,probe_accounting schema>=2
+-- @param all BOOLEAN false - -- also list the probes with nothing missing
 -- @column run_id - -- Run
 -- @column pack - -- Probe pack; NULL in the first row of a run, which sums all its probes
 -- @column op - -- Operation
@@ -76,4 +77,5 @@ SELECT
     ELSE 'complete'
   END AS verdict
 FROM all_rows
+WHERE position = 0 OR $all OR hits IS NULL OR lost > 0 OR sampled > 0 OR read_faults > 0 OR NOT balanced
 ORDER BY run_id, position, lost DESC, hits DESC, pack, op, library

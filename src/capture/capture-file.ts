@@ -8,6 +8,7 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import { type EventTablePlan, planDdl, STORE } from './ddl.js';
+import { RowAppender } from './row-appender.js';
 import { type CaptureSchema, type ColumnSpec, RUN_ID } from './schema.js';
 import { ident } from './sql-text.js';
 
@@ -24,9 +25,6 @@ export const OFFLINE = {
   secret_directory: '',
   temp_directory: '',
 };
-
-/** Largest number of bound values in one INSERT. */
-const MAX_PARAMETERS = 2000;
 
 /** A capture file open for writing. */
 export class CaptureFile {
@@ -82,17 +80,12 @@ export class CaptureFile {
 
   /** Inserts rows into a table of the schema; columns a row leaves out are NULL, and run_id that of a file of one run. */
   async insert(table: string, rows: readonly Row[]): Promise<void> {
-    const columns = this.#schema.tables[table]?.columns;
-    if (columns === undefined) throw new Error(`no table ${table} in schema ${this.#schema.version}`);
-    const batch = Math.max(1, Math.floor(MAX_PARAMETERS / columns.length));
-    const tuple = `(${columns.map((column) => placeholder(column)).join(', ')})`;
-    for (let from = 0; from < rows.length; from += batch) {
-      const part = rows.slice(from, from + batch);
-      const values = part.flatMap((row) =>
-        columns.map(({ name }) => row[name] ?? (name === 'run_id' ? RUN_ID : null)),
-      );
-      await this.#run(`INSERT INTO ${table} VALUES ${part.map(() => tuple).join(', ')}`, values);
-    }
+    const spec = this.#schema.tables[table];
+    if (spec === undefined) throw new Error(`no table ${table} in schema ${this.#schema.version}`);
+    if (rows.length === 0) return;
+    const appender = await RowAppender.open(this.appends, table, spec);
+    for (const row of rows) appender.append({ run_id: RUN_ID, ...row });
+    appender.close();
   }
 
   /** Sets columns of the one row of `capture`. */

@@ -4,6 +4,7 @@ import {
   type DuckDBEnumType,
   DuckDBTimestampNanosecondsValue,
   type DuckDBType,
+  DuckDBUUIDValue,
   LIST,
   VARCHAR,
 } from '@duckdb/node-api';
@@ -26,6 +27,7 @@ const APPEND: Readonly<Record<string, Append>> = {
   UBIGINT: (appender, value) => appender.appendUBigInt(BigInt(value as number | bigint)),
   TIMESTAMP_NS: (appender, value) =>
     appender.appendTimestampNanoseconds(new DuckDBTimestampNanosecondsValue(value as bigint)),
+  UUID: (appender, value) => appender.appendUUID(uuid(value as string)),
   'VARCHAR[]': (appender, value) => appender.appendList(value as readonly string[], LIST(VARCHAR)),
   NAME: (appender, value, type) => appender.appendEnum(value as string, type as DuckDBEnumType),
   VARCHAR: (appender, value) => appender.appendVarchar(value as string),
@@ -72,4 +74,8 @@ export class RowAppender {
   close(): void {
     this.#appender.closeSync();
   }
+}
+
+function uuid(text: string): DuckDBUUIDValue {
+  return DuckDBUUIDValue.fromUint128(BigInt(`0x${text.replaceAll('-', '')}`));
 }

@@ -7,6 +7,9 @@ const BUILD_ID_VALID = 1;
 /** BPF_BUILD_ID_SIZE of linux/bpf.h. */
 const BUILD_ID_BYTES = 20;
 
+/** Programs' addresses are below it, the kernel's above (Documentation/arch/x86/x86_64/mm.rst, arch/arm64/memory.rst). */
+const USER_SPACE_END = 1n << 48n;
+
 /** What is known of a frame, under the names of its columns. */
 interface Frame {
   address: bigint;
@@ -18,7 +21,7 @@ interface Frame {
 /** The distinct stacks of a run: `stack_id` by the hash the kernel gives them, and their rows. */
 export class Stacks {
   readonly #ids = new Map<bigint, number>();
-  readonly #code = new Map<number, CodeRange[]>();
+  readonly #processes = new Map<number, ProcessCode>();
   #stacks: Row[] = [];
   #frames: Row[] = [];
 
@@ -38,6 +41,9 @@ export class Stacks {
     const pid = words[at + STACK.pid] as number;
     const found = words[at + STACK.frameCount] as number;
     const frames = Array.from({ length: found }, (_, index) => this.#frameAt(words, at, index, pid));
+    // Where code was built without frame pointers, the kernel's walk can end in a word that is no address of a program.
+    const end = frames.findIndex(({ address }) => address >= USER_SPACE_END);
+    if (end >= 0) frames.splice(end);
     const caller = word64(words, at + STACK.caller);
     if (caller !== 0n && frames[1]?.address !== caller)
       frames.splice(1, 0, this.#callerAt(caller, pid, frames));
@@ -72,14 +78,10 @@ export class Stacks {
     };
   }
 
-  /** The file whose code is at an address; a library that came later is found at a second look. */
   #codeAt(pid: number, address: bigint): CodeRange | undefined {
-    const look = (): CodeRange | undefined =>
-      this.#code.get(pid)?.find(({ start, end }) => address >= start && address < end);
-    const known = look();
-    if (known !== undefined) return known;
-    this.#code.set(pid, codeRanges(pid));
-    return look();
+    const code = this.#processes.get(pid) ?? new ProcessCode(pid);
+    this.#processes.set(pid, code);
+    return code.at(address);
   }
 
   /** Rows of `stacks` and `frames` that were not taken yet. */
@@ -88,6 +90,32 @@ export class Stacks {
     this.#stacks = [];
     this.#frames = [];
     return rows;
+  }
+}
+
+/** Where the files of one process have their code, looked up once per address: stacks share most of their frames. */
+class ProcessCode {
+  readonly #pid: number;
+  #ranges: CodeRange[] = [];
+  readonly #found = new Map<bigint, CodeRange | undefined>();
+
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** The file whose code is at an address; a library that came later is found at a second look, while the process lives. */
+  at(address: bigint): CodeRange | undefined {
+    if (this.#found.has(address)) return this.#found.get(address);
+    const look = (): CodeRange | undefined =>
+      this.#ranges.find(({ start, end }) => address >= start && address < end);
+    let range = look();
+    if (range === undefined) {
+      const ranges = codeRanges(this.#pid);
+      if (ranges.length > 0) this.#ranges = ranges;
+      range = look();
+    }
+    this.#found.set(address, range);
+    return range;
   }
 }
 

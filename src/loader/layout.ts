@@ -13,7 +13,7 @@ import {
 } from '../packs/model.js';
 
 export const MAX_PROBES = 4096;
-export const MAX_RINGS = 16;
+export const MAX_RINGS = 4;
 export const COMM_LENGTH = 16;
 const SOURCE_STACK = 8;
 const SOURCE = { result: 0x40, trace: 0x41 } as const;

@@ -38,10 +38,10 @@ export function compilePack(pack: Pack, arch: Arch): CompiledPack {
   return { pack, arch, probes: results.flatMap((result) => result.probe ?? []) };
 }
 
-/** The same with the stack of every call, at all probes that have a slot left for it. */
+/** The same with the stack of every call, at all probes that have a slot left for it and do not refuse it (`stack: off`). */
 export function withStacks(compiled: CompiledPack): CompiledPack {
   const probes = compiled.probes.map((probe) =>
-    probe.slots.length >= MAX_SLOTS || probe.slots.at(-1)?.from.kind === 'trace'
+    probe.stack === 'off' || probe.slots.length >= MAX_SLOTS || probe.slots.at(-1)?.from.kind === 'trace'
       ? probe
       : { ...probe, slots: [...probe.slots, { from: { kind: 'trace' as const } }] },
   );
@@ -140,6 +140,7 @@ export function compileProbe(
       ...returns,
       ok: result === undefined || returns.returnBits === 0 ? [] : (probe.ok ?? ok),
       sample: Number(probe.sample?.slice('1/'.length) ?? 1),
+      ...(probe.stack === undefined ? {} : { stack: probe.stack }),
       ...(currentDevice === undefined ? {} : { currentDevice }),
     },
     issues: [],

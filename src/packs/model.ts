@@ -82,7 +82,7 @@ export interface ProbeSpec {
   ok?: readonly number[];
   /** `1/N`: of every N calls one is recorded, by chance; its row counts for N. */
   sample?: string;
-  /** `always`: record the stack of calls that led here. Default off. */
+  /** `always`: record the stack of calls that led here; `off`: not even when it is asked of all. Default: when it is. */
   stack?: 'off' | 'always';
   /** What a successful call does to the device that is current on its thread. */
   current_device?: CurrentDeviceSpec;
@@ -290,6 +290,7 @@ export interface CompiledProbe {
   ok: readonly number[];
   /** One of so many calls is recorded. */
   sample: number;
+  stack?: ProbeSpec['stack'];
   /** What a success does to the device current on the thread. */
   currentDevice?: Field | 'unknown';
 }

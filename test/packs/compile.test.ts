@@ -9,6 +9,7 @@ import {
   type Pack,
   type ProbeSpec,
   type Slot,
+  withStacks,
 } from '../../src/packs/index.js';
 import { typesOf } from './support/machine.js';
 
@@ -346,6 +347,15 @@ describe('compilePack', () => {
     tests: [],
     source: { path: 'p.yaml', text: '', sha256: '', fileSha256: '', overlays: [], disabled: {} },
   };
+
+  it('adds stacks to every probe but those that refuse them', () => {
+    const probes = [{ prototype: 'int f(int a)' }, { prototype: 'int g(int a)', stack: 'off' as const }];
+    const all = withStacks(compilePack({ ...pack, probes }, 'x64'));
+    expect(all.probes.map(({ name, slots }) => [name, slots.at(-1)?.from.kind])).toEqual([
+      ['f', 'trace'],
+      ['g', undefined],
+    ]);
+  });
 
   it('fills in the defaults', () => {
     expect(compilePack(pack, 'x64').probes).toMatchObject([

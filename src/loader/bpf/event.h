@@ -14,7 +14,7 @@ typedef unsigned long long u64;
 #define MAX_PROBES 4096
 #define MAX_SLOTS 12
 #define MAX_DEPTH 16
-#define MAX_RINGS 16
+#define MAX_RINGS 4
 #define COMM_LEN 16
 
 struct settings {
