@@ -89,7 +89,11 @@ mkdirSync(join(OUT, 'bin'), { recursive: true });
 
 const { metafile } = await build({
   absWorkingDir: ROOT,
-  entryPoints: { ingero: 'packaging/release/main.ts', 'recorder-worker': 'src/capture/recorder-worker.ts' },
+  entryPoints: {
+    ingero: 'packaging/release/main.ts',
+    'recorder-worker': 'src/capture/recorder-worker.ts',
+    'returns-trial-worker': 'src/trust/returns-trial-worker.ts',
+  },
   outdir: join(OUT, 'lib'),
   chunkNames: 'part-[hash]',
   bundle: true,

@@ -497,6 +497,7 @@ function processRow(info: ProcessInfo, firstSeen: bigint): Omit<ProcessesRow, 'p
     local_rank: info.localRank,
     world_size: info.worldSize,
     visible_devices: info.visibleDevices,
+    seccomp: info.seccomp,
   };
 }
 

@@ -40,6 +40,8 @@ export type CaptureRow = {
   ring_bytes?: bigint | null;
   /** Whom the trace became and what privileges it kept once the probes were attached */
   privileges?: string | null;
+  /** Whether returns of calls were probed: placed, or left out and why. Without them rows of calls have no duration, result or error */
+  return_probes?: string | null;
   /** Policy of the host the trace was judged by; NULL when there was none */
   policy_path?: string | null;
   /** SHA-256 of its text, hex */
@@ -208,6 +210,8 @@ export type ProcessesRow = {
   world_size?: number | null;
   /** CUDA_VISIBLE_DEVICES of its environment */
   visible_devices?: string | null;
+  /** Whether the system calls of its main thread were filtered when it was first looked at; NULL when that could not be read */
+  seccomp?: 'none' | 'strict' | 'filter' | null;
 };
 
 /** Threads seen calling a probed function. */

@@ -11,6 +11,7 @@ import { compilePack, loadBuiltinPacks } from '../packs/index.js';
 import { judgeHost } from '../policy/judge.js';
 import { readPolicy } from '../policy/read.js';
 import { checkHost, formatReport, type HostReport, type PolicyEvidence } from '../trust/host-check.js';
+import { filteredReturns } from '../trust/return-probes.js';
 
 export default class Check extends BaseCommand {
   static override summary = 'Check whether this host can trace, and what it would trace.';
@@ -40,7 +41,8 @@ export default class Check extends BaseCommand {
       trial: tryBpf(),
       packs,
       gpu: readGpuInventory(),
-      confined: confinedProcesses(packs.flatMap(({ sonames }) => sonames)),
+      returns: await filteredReturns(facts.arch, facts.kernel),
+      confined: confinedProcesses(packs.flatMap(({ files }) => files)),
     });
     for (const line of formatReport(report)) this.log(line);
     if (flags.verbose) {

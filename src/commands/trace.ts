@@ -1,3 +1,4 @@
+import { arch, release } from 'node:os';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
@@ -9,10 +10,12 @@ import { parseSize } from '../query/limits.js';
 import { parseDuration } from '../trace/duration.js';
 import { type Launcher, takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
+import { planReturns, RETURN_PROBES } from '../trace/return-plan.js';
 import { TraceSession } from '../trace/session.js';
 import { describeOutcome, exitCodeOf, summarize, type TraceSummary } from '../trace/summary.js';
 import type { Target } from '../trace/target.js';
 import { describePrivileges } from '../trust/privileges.js';
+import { filteredReturns } from '../trust/return-probes.js';
 import { readTrustStore } from '../trust/trust-store.js';
 import { targetUser } from '../trust/user.js';
 
@@ -90,6 +93,12 @@ export default class Trace extends BaseCommand {
     stacks: Flags.boolean({
       description: 'Record how the program came to every call (tables stacks and frames); dearer calls.',
     }),
+    'return-probes': Flags.option({
+      description:
+        'Whether returns of calls are probed: without, rows have no duration, result or error. auto: unless the kernel lets seccomp filters kill processes for it.',
+      options: RETURN_PROBES,
+      default: 'auto',
+    })(),
     user: Flags.string({
       description:
         'User the trace becomes and its command runs as. [default: the one who called sudo, else the one it starts as]',
@@ -128,6 +137,7 @@ export default class Trace extends BaseCommand {
         attachMethod: flags['attach-method'],
         scanStripped: flags['scan-stripped'],
         stacks: flags.stacks,
+        returns: planReturns(flags['return-probes'], await filteredReturns(arch(), release())),
         launcher,
         user: targetUser(flags.user),
         keepPrivileges: flags['keep-privileges'],

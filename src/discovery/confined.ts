@@ -1,28 +1,32 @@
 import { basename } from 'node:path';
 import { mappedFiles } from './maps.js';
-import { listPids } from './processes.js';
+import type { LibraryFile } from './model.js';
+import { listPids, parseSeccomp, threadsOf } from './processes.js';
 import { readProcText } from './procfs.js';
-import { sonameMatcher } from './soname-glob.js';
 
-/** A process behind a seccomp filter that maps a library packs name. */
+/** A process with a thread behind a seccomp filter that maps a file to be probed. */
 export interface ConfinedProcess {
   pid: number;
   comm: string;
-  /** Path of the library, as the process sees it. */
+  /** Path of the file, as the process sees it. */
   library: string;
 }
 
-/** SECCOMP_MODE_FILTER, as /proc/PID/status tells it (proc(5)). */
-const FILTERED = /^Seccomp:\s+2$/m;
-
-/** Processes behind a seccomp filter that map a library of these names (globs). Those that cannot be read are left out. */
-export function confinedProcesses(sonames: readonly string[]): ConfinedProcess[] {
-  const { matches } = sonameMatcher(sonames);
+/** Processes with a thread behind a seccomp filter that map one of these files. Those that cannot be read are left out. */
+export function confinedProcesses(files: readonly Pick<LibraryFile, 'path' | 'inode'>[]): ConfinedProcess[] {
+  // Without the device: on overlay and btrfs the one in maps is not the one stat reports.
+  const wanted = new Set(files.map(({ path, inode }) => `${inode} ${basename(path)}`));
   return listPids().flatMap((pid) => {
-    if (!FILTERED.test(readProcText(`/proc/${pid}/status`) ?? '')) return [];
-    const library = mappedFiles(pid)?.find(({ path }) => matches(basename(path)))?.path;
-    return library === undefined
-      ? []
-      : [{ pid, comm: readProcText(`/proc/${pid}/comm`) ?? 'unknown', library }];
+    const library = mappedFiles(pid)?.find(({ path, inode }) =>
+      wanted.has(`${inode} ${basename(path)}`),
+    )?.path;
+    if (library === undefined || !threadsOf(pid).some((tid) => isConfined(pid, tid))) return [];
+    return [{ pid, comm: readProcText(`/proc/${pid}/comm`) ?? 'unknown', library }];
   });
+}
+
+/** Threads are filtered one by one; a program may spare its main thread. */
+function isConfined(pid: number, tid: number): boolean {
+  const mode = parseSeccomp(readProcText(`/proc/${pid}/task/${tid}/status`));
+  return mode === 'strict' || mode === 'filter';
 }

@@ -9,7 +9,7 @@ export { libraryFacts } from './library-facts.js';
 export { isLoader, LOADER_NAMES, loaderSite } from './loaders.js';
 export type { CostClass, LibraryFile, ProbeSite } from './model.js';
 export { type CommandLine, findProgram, toEnvironment } from './needed.js';
-export { type LibraryReport, type PackLibraries, surveyPack } from './pack-libraries.js';
+export { isEmbeddable, type LibraryReport, type PackLibraries, surveyPack } from './pack-libraries.js';
 export { locate, locateProbes, type ProbeLocations } from './probe-sites.js';
 export {
   listPids,

@@ -1,4 +1,4 @@
-import type { CompiledPack } from '../packs/model.js';
+import type { CompiledPack, Pack } from '../packs/model.js';
 import { ElfFile } from './elf.js';
 import { ElfError } from './elf-error.js';
 import { findLibraries } from './libraries.js';
@@ -12,6 +12,8 @@ export interface PackLibraries {
   /** Functions the pack probes. */
   functions: number;
   libraries: readonly LibraryReport[];
+  /** The same as they were found. */
+  files: readonly LibraryFile[];
   searched: readonly string[];
   ignored: readonly { path: string; reason: string }[];
 }
@@ -30,6 +32,11 @@ export interface LibraryReport {
   problem: string | null;
 }
 
+/** Whether the library of a pack may be linked into programs. */
+export function isEmbeddable(pack: Pack): boolean {
+  return pack.libraries.some((library) => library.static === true);
+}
+
 /**
  * What a pack would attach to on this host: its libraries, and in each the probes by cost. Attaches nothing.
  * A library that cannot be read is reported with the reason.
@@ -37,12 +44,16 @@ export interface LibraryReport {
 export function surveyPack({ pack, probes }: CompiledPack): PackLibraries {
   const sonames = pack.libraries.map((library) => library.soname);
   const symbols = [...new Set(probes.flatMap((probe) => probe.symbols))];
-  const { files, searched, ignored } = findLibraries({ sonames });
+  const { files, searched, ignored } = findLibraries({
+    sonames,
+    ...(isEmbeddable(pack) ? { embeddedSymbols: symbols } : {}),
+  });
   return {
     pack: pack.name,
     sonames,
     functions: probes.length,
     libraries: files.map((file) => surveyLibrary(pack.name, file, symbols)),
+    files,
     searched,
     ignored: ignored.map(({ file, reason }) => ({ path: file.path, reason })),
   };

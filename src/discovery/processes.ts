@@ -13,6 +13,8 @@ export interface ProcessInfo {
   startedAtNs: bigint | null;
   /** The same in ticks since boot: with the pid it tells a process from any other of this boot. */
   startTicks: bigint | null;
+  /** Whether system calls of its main thread are filtered. */
+  seccomp: 'none' | 'strict' | 'filter' | null;
   cgroup: string | null;
   containerId: string | null;
   rank: number | null;
@@ -77,15 +79,17 @@ export function readProcess(pid: number): ProcessInfo {
   const stat = parseStat(readProcText(`/proc/${pid}/stat`));
   const environment = environmentOf(pid) ?? new Map<string, string>();
   const cgroup = parseCgroup(readProcText(`/proc/${pid}/cgroup`));
+  const status = readProcText(`/proc/${pid}/status`);
   return {
     pid,
     ppid: stat?.ppid ?? null,
-    uid: parseUid(readProcText(`/proc/${pid}/status`)),
+    uid: parseUid(status),
     comm: stat?.comm ?? null,
     exe: readProcLink(`/proc/${pid}/exe`),
     commandLine: commandLineOf(pid),
     startedAtNs: stat === null ? null : wallClock(stat.startTicks),
     startTicks: stat?.startTicks ?? null,
+    seccomp: parseSeccomp(status),
     cgroup,
     containerId: cgroup === null ? null : containerIdOf(cgroup),
     rank: integerOf(environment, RANK),
@@ -106,6 +110,7 @@ export function unknownProcess(pid: number): ProcessInfo {
     commandLine: null,
     startedAtNs: null,
     startTicks: null,
+    seccomp: null,
     cgroup: null,
     containerId: null,
     rank: null,
@@ -177,6 +182,12 @@ export function containerIdOf(cgroup: string): string | null {
 function parseUid(status: string | null): number | null {
   const uid = status === null ? undefined : /^Uid:\s+(\d+)/m.exec(status)?.[1];
   return uid === undefined ? null : Number(uid);
+}
+
+/** What /proc/PID/status says of seccomp (proc(5)); null where it says nothing. */
+export function parseSeccomp(status: string | null): ProcessInfo['seccomp'] {
+  const mode = status === null ? undefined : /^Seccomp:\s+([012])$/m.exec(status)?.[1];
+  return (['none', 'strict', 'filter'] as const)[Number(mode)] ?? null;
 }
 
 function integerOf(environment: ReadonlyMap<string, string>, names: readonly string[]): number | null {

@@ -47,6 +47,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   'capture.arch',
   'capture.bpf_sha256',
   'capture.policy_sha256',
+  'capture.return_probes',
   'packs.pack',
   'packs.version',
   'packs.layer',

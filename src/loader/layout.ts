@@ -11,6 +11,7 @@ import {
   MAX_SLOTS,
   type Slot,
 } from '../packs/model.js';
+import { isDecidedAtEntry } from '../packs/where.js';
 
 export const MAX_PROBES = 4096;
 export const MAX_RINGS = 4;
@@ -38,12 +39,6 @@ function isAtReturn({ from, deref, text }: Slot): boolean {
   return from.kind === 'result' || deref?.at === 'return' || text?.at === 'return';
 }
 
-/** Whether a condition can be decided when the call is entered. */
-function isAtEntry({ subject }: Condition): boolean {
-  if (typeof subject === 'object') return 'field' in subject && subject.at === 'entry';
-  return subject !== 'duration';
-}
-
 /** `struct probe` for one compiled probe. `withoutStack`: the stack it would record is left out for now. */
 export function encodeProbe(
   probe: Pick<CompiledProbe, 'mode' | 'slots' | 'returnBits'> &
@@ -51,8 +46,8 @@ export function encodeProbe(
   withoutStack = false,
 ): Buffer {
   const { slots, where = [], ok = [], sample = 1, currentDevice } = probe;
-  const atEntry = where.filter(isAtEntry);
-  const atReturn = where.filter((condition) => !isAtEntry(condition));
+  const atEntry = where.filter(isDecidedAtEntry);
+  const atReturn = where.filter((condition) => !isDecidedAtEntry(condition));
   const texts = slots.flatMap(({ text }) => text ?? []);
   const stackWords = slots.map(({ from }) => (from.kind === 'stack' ? from.index + 1 : 0));
   const entrySlots = atEntry.map(({ subject }) =>

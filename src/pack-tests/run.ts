@@ -1,7 +1,7 @@
 import { HOST_ARCH } from '../discovery/index.js';
 import { compilePack } from '../packs/compile.js';
 import type { CompiledProbe, Pack, PackTest, ProbeSpec } from '../packs/model.js';
-import { disabledReason, unmetCondition } from '../packs/when.js';
+import { unmetCondition } from '../packs/when.js';
 import { decodeTest } from './decoder.js';
 import { runThroughKernel } from './kernel.js';
 import { ANY_VERSION } from './program.js';
@@ -45,7 +45,7 @@ function notProbed(
   version: string,
   probes: readonly CompiledProbe[],
 ): string | null {
-  if (disabled !== undefined) return disabledReason(disabled);
+  if (disabled !== undefined) return disabled;
   const symbols = new Set(probes.flatMap((probe) => probe.symbols));
   return unmetCondition(when, { version, defines: (symbol) => symbols.has(symbol) });
 }

@@ -17,7 +17,7 @@ import {
 } from './model.js';
 import { type Prototype, parsePrototype, parseTypes, type TypeTable } from './prototype.js';
 import { resolvePath, resolveText, resultText, resultValue, type Source } from './resolve.js';
-import { compileWhere, isAtEntry, resolveWhere } from './where.js';
+import { compileWhere, isAtEntry, isDecidedAtEntry, resolveWhere } from './where.js';
 
 /**
  * Turns a validated pack into argument locations for one architecture. Pure.
@@ -45,6 +45,22 @@ export function withStacks(compiled: CompiledPack): CompiledPack {
       ? probe
       : { ...probe, slots: [...probe.slots, { from: { kind: 'trace' as const } }] },
   );
+  return { ...compiled, probes };
+}
+
+/**
+ * The same without return probes: rows of calls have no duration, result or error. A function whose calls are chosen by
+ * one of these is not probed.
+ */
+export function withoutReturns(compiled: CompiledPack): CompiledPack {
+  const probes = compiled.probes.map((probe): CompiledProbe => {
+    if (probe.mode === 'entry') return probe;
+    const { currentDevice, ...rest } = probe;
+    const disabled = probe.where.every(isDecidedAtEntry)
+      ? {}
+      : { disabled: 'its calls are chosen by how they return, and return probes are left out' };
+    return { ...rest, mode: 'entry', ...disabled };
+  });
   return { ...compiled, probes };
 }
 
@@ -131,7 +147,9 @@ export function compileProbe(
       symbols: (probe.symbols ?? [prototype.name]).filter((symbol) => typeof symbol === 'string'),
       patterns: (probe.symbols ?? []).filter((symbol) => typeof symbol !== 'string'),
       required: probe.required ?? false,
-      ...(probe.enabled === false ? { disabled: source?.disabled[index] ?? 'the pack' } : {}),
+      ...(probe.enabled === false
+        ? { disabled: `enabled: false in ${source?.disabled[index] ?? 'the pack'}` }
+        : {}),
       mode: probe.mode ?? 'call',
       slots: slots.slots,
       when: [...when, ...(probe.when ?? [])],

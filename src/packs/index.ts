@@ -1,5 +1,5 @@
 /** Probe packs: read, checked and compiled to argument locations. */
-export { compilePack, withStacks } from './compile.js';
+export { compilePack, withoutReturns, withStacks } from './compile.js';
 export { formatProblems } from './format.js';
 export { GRAMMAR_VERSION } from './grammar.js';
 export { loadBuiltinPacks, loadPackFile, type ParsedPack, parsePack } from './load.js';

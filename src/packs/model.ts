@@ -275,7 +275,7 @@ export interface CompiledProbe {
   symbols: readonly string[];
   patterns: readonly SymbolPattern[];
   required: boolean;
-  /** Where it is said that the function is not to be probed: `file:line`. */
+  /** Why the function is not to be probed in any library. */
   disabled?: string;
   mode: 'call' | 'entry';
   slots: readonly Slot[];

@@ -10,11 +10,6 @@ export interface LibraryFacts {
   defines(symbol: string): boolean;
 }
 
-/** Why a function that is not enabled is not probed. `place`: where that is said. */
-export function disabledReason(place: string): string {
-  return `enabled: false in ${place}`;
-}
-
 /** Why a function is not probed in a library, for people; null when every condition holds. */
 export function unmetCondition(when: readonly WhenSpec[], facts: LibraryFacts): string | null {
   for (const condition of when) {

@@ -112,6 +112,12 @@ export function isAtEntry({ of, at }: ConditionSpec): boolean {
   return of !== 'result' && of !== 'duration' && at !== 'return';
 }
 
+/** The same of a condition as the kernel checks it: whether it is decided when the call is entered. */
+export function isDecidedAtEntry({ subject }: Condition): boolean {
+  if (typeof subject === 'object') return 'field' in subject && subject.at === 'entry';
+  return subject !== 'duration';
+}
+
 /** The conditions as the kernel checks them. `field` gives an argument its slot. */
 export function compileWhere(
   conditions: readonly ResolvedCondition[],

@@ -11,7 +11,6 @@ import type { ProbeLocations } from '../discovery/probe-sites.js';
 import type { PatternSymbols } from '../discovery/symbol-patterns.js';
 import { patternText } from '../packs/describe.js';
 import type { CompiledPack, CompiledProbe, Pack, SymbolPattern, WhenSpec } from '../packs/model.js';
-import { disabledReason } from '../packs/when.js';
 
 /** One function to probe in one library file. */
 export interface PlannedProbe {
@@ -78,7 +77,7 @@ export function planFile(
   const isPattern = ({ patterns }: CompiledProbe): boolean => patterns.length > 0;
   const ordered = [...pack.probes].sort((a, b) => Number(isPattern(a)) - Number(isPattern(b)));
   for (const compiled of ordered) {
-    const unwanted = notEnabled(compiled) ?? view.unmet(compiled.when);
+    const unwanted = compiled.disabled ?? view.unmet(compiled.when);
     if (unwanted !== null) {
       skipped.push({
         id: skippedIds(),
@@ -124,11 +123,6 @@ export function planFile(
 function firstName({ symbols, patterns }: CompiledProbe): string | null {
   const [pattern] = patterns;
   return symbols[0] ?? (pattern === undefined ? null : patternText(pattern));
-}
-
-/** Why a function is not to be probed anywhere; null when it is. */
-function notEnabled({ disabled }: CompiledProbe): string | null {
-  return disabled === undefined ? null : disabledReason(disabled);
 }
 
 /** Required functions that no library has, and that the pack leaves out in none: a trace refuses to start. */
@@ -206,7 +200,7 @@ export function unfoundRows(pack: CompiledPack, reason: string, skippedIds: () =
     prototype: compiled.prototype,
     library_id: null,
     state: 'skipped',
-    reason: notEnabled(compiled) ?? reason,
+    reason: compiled.disabled ?? reason,
     mode: compiled.mode,
   }));
 }

@@ -15,12 +15,14 @@ import type {
 } from '../capture/recorder-protocol.js';
 import type { CaptureRow } from '../capture/rows.js';
 import { type CaptureSchema, readCaptureSchema } from '../capture/schema.js';
+import { type ConfinedProcess, confinedProcesses } from '../discovery/confined.js';
 import { parseCapabilities, readHostFacts } from '../discovery/host.js';
 import {
   findLibraries,
   findProgram,
   HOST_ARCH,
   type IgnoredLibrary,
+  isEmbeddable,
   isLoader,
   type LibraryFile,
   type LibrarySearch,
@@ -37,7 +39,7 @@ import { EXIT, IngeroError } from '../errors.js';
 import { ProbeLinks } from '../loader/attach.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
-import { type CompiledPack, compilePack, type Pack, withStacks } from '../packs/index.js';
+import { type CompiledPack, compilePack, type Pack, withoutReturns, withStacks } from '../packs/index.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { policyLimits, withRedactions } from '../policy/apply.js';
@@ -59,6 +61,7 @@ import { LibraryWatch } from './library-watch.js';
 import { checkOutput, removeCapture } from './output.js';
 import { OverheadWatch } from './overhead-watch.js';
 import { hasStack, packRow, planEventTables, requiredMissing } from './plan.js';
+import type { ReturnPlan } from './return-plan.js';
 import { bpfFilter, descendants, describeTarget, initialPids, isAlive, type Target } from './target.js';
 
 const ALIVE_CHECK_MS = 250;
@@ -83,6 +86,8 @@ export interface TraceOptions {
   scanStripped: boolean;
   /** Record the stack of every call. */
   stacks: boolean;
+  /** Whether returns of calls are probed. */
+  returns: ReturnPlan;
   /** What becomes the command of a command target. */
   launcher: Launcher | null;
   /** Whom the trace and its command run as once the probes are attached; null: as it was started. */
@@ -117,6 +122,9 @@ export interface TraceOutcome {
   attachMethod: 'uprobe-multi' | 'perf-link';
   probes: { attached: number; failed: number };
   libraries: number;
+  returns: ReturnPlan;
+  /** Processes that return probes may kill; looked for where the kernel lets them. */
+  confined: readonly ConfinedProcess[];
   result: RecorderResult;
   /** Exit status of the traced command; null when there was none or it was killed. */
   commandStatus: number | null;
@@ -175,6 +183,7 @@ export class TraceSession {
   readonly #unsent: ToRecorder[] = [];
   #command: ChildProcess | null = null;
   #pids: readonly number[] | undefined;
+  #confined: readonly ConfinedProcess[] = [];
   #commandStatus: number | null = null;
   #end!: (end: End) => void;
 
@@ -182,11 +191,12 @@ export class TraceSession {
     this.#options = options;
     this.#observer = observer;
     this.#schema = withSiteTables(readCaptureSchema(), options.packs);
-    const { policy, limits, stacks } = options;
+    const { policy, limits, stacks, returns } = options;
     this.#limits = policy === null ? limits : withinPolicy(limits, policyLimits(policy.policy));
     const compiled = options.packs
       .map((pack) => compilePack(pack, HOST_ARCH))
-      .map((pack) => (policy === null ? pack : withRedactions(pack, policy.policy)));
+      .map((pack) => (policy === null ? pack : withRedactions(pack, policy.policy)))
+      .map((pack) => (returns.placed ? pack : withoutReturns(pack)));
     this.#packs = stacks ? compiled.map(withStacks) : compiled;
     this.#search = {
       sonames: [
@@ -215,6 +225,9 @@ export class TraceSession {
     const libbpf = loadLibbpf();
     const found = this.#findLibraries().flatMap((file) => this.#plan(file));
     this.#refuseWithoutRequired(found);
+    if (this.#options.returns.endangers) {
+      this.#confined = confinedProcesses(found.map(({ plan }) => plan.file));
+    }
     this.#object = BpfObject.load(libbpf, {
       filter: bpfFilter(target),
       ringBytes: this.#options.ringBytes,
@@ -379,6 +392,8 @@ export class TraceSession {
       attachMethod: this.#attachMethod(),
       probes: { attached: this.#tracer.attachedProbes.length, failed: this.#tracer.failedProbes },
       libraries: this.#tracer.tracedLibraries,
+      returns: this.#options.returns,
+      confined: this.#confined,
       result,
       commandStatus: this.#commandStatus,
       commandRefused: end.commandRefused === true,
@@ -647,6 +662,7 @@ export class TraceSession {
       command_line: this.#dropsCommandLines() ? null : this.#options.commandLine,
       target: describeTarget(this.#options.target, !this.#dropsCommandLines()),
       privileges: describePrivileges(privileges),
+      return_probes: this.#options.returns.detail,
       policy_path: this.#options.policy?.path ?? null,
       policy_sha256: this.#options.policy?.sha256 ?? null,
       policy_verdict:
@@ -663,10 +679,6 @@ function matchesPack({ pack }: CompiledPack, file: LibraryFile): boolean {
   if (file.embedded) return isEmbeddable(pack);
   const matcher = sonameMatcher(pack.libraries.map(({ soname }) => soname));
   return matcher.matches(basename(file.path)) || (file.soname !== null && matcher.matches(file.soname));
-}
-
-function isEmbeddable(pack: Pack): boolean {
-  return pack.libraries.some((library) => library.static === true);
 }
 
 /** The file a command is, links resolved: what the kernel will show as its executable. A script shows its interpreter. */

@@ -1,5 +1,6 @@
 import { EXIT } from '../errors.js';
 import { USUAL_LIMIT_PERCENT } from './overhead-watch.js';
+import { describeReturns, type ReturnsSummary, summarizeReturns } from './return-plan.js';
 import type { TraceOutcome } from './session.js';
 
 /** What `trace --json` prints; its shape is stable. */
@@ -11,6 +12,7 @@ export interface TraceSummary {
   libraries: number;
   probes: { attached: number; failed: number };
   attach_method: string;
+  return_probes: ReturnsSummary;
   accounting: {
     hits: number;
     rows: number;
@@ -40,6 +42,7 @@ export function summarize(outcome: TraceOutcome): TraceSummary {
     libraries: outcome.libraries,
     probes: outcome.probes,
     attach_method: outcome.attachMethod,
+    return_probes: summarizeReturns(outcome.returns, outcome.confined),
     accounting: {
       hits: total('hits'),
       rows: total('rows'),
@@ -68,6 +71,7 @@ export function describeOutcome(summary: TraceSummary): string[] {
   if (probes.attached === 0) lines.push('No probe was attached: run-query what-was-attached says why.');
   if (probes.failed > 0)
     lines.push(`${probes.failed} probes could not be attached: run-query what-was-attached says why.`);
+  lines.push(...describeReturns(summary.return_probes));
   if (summary.overhead_percent > USUAL_LIMIT_PERCENT) {
     lines.push(
       `Recording took up to ${summary.overhead_percent.toFixed(1)} % of a core from each busy thread; --max-overhead limits it.`,

@@ -2,10 +2,10 @@ import type { ConfinedProcess } from '../discovery/confined.js';
 import type { GpuInventory } from '../discovery/gpu.js';
 import type { HostFacts } from '../discovery/host.js';
 import type { LibraryReport, PackLibraries } from '../discovery/pack-libraries.js';
-import { compareVersions } from '../packs/when.js';
 import type { Verdict } from '../policy/model.js';
 import { visible } from '../query/visible.js';
 import { CAPABILITIES, type Capability, capabilitySet } from './capabilities.js';
+import type { FilteredReturns } from './return-probes.js';
 
 /** What came of loading and attaching the BPF object for a moment. */
 export interface BpfTrial {
@@ -50,12 +50,14 @@ export interface HostEvidence {
   trial: BpfTrial;
   packs: readonly PackLibraries[];
   gpu: GpuInventory;
+  returns: FilteredReturns;
+  /** Processes behind seccomp filters that map a library of a pack. */
   confined: readonly ConfinedProcess[];
 }
 
 /** Judges what was found. Pure: the same evidence gives the same report. */
 export function checkHost(evidence: HostEvidence): HostReport {
-  const { facts, trial, packs, gpu, policy, confined } = evidence;
+  const { facts, trial, packs, gpu, policy, returns, confined } = evidence;
   const checks = [
     systemCheck(facts),
     btfCheck(facts),
@@ -69,7 +71,7 @@ export function checkHost(evidence: HostEvidence): HostReport {
     libbpfCheck(trial),
     bpfCheck(facts, trial),
     multiCheck(trial),
-    returnsCheck(facts, confined),
+    returnsCheck(returns, confined),
     networkCheck(facts),
     policyCheck(policy),
     ...packs.map(packCheck),
@@ -267,27 +269,15 @@ function multiCheck({ uprobeMulti }: BpfTrial): Check {
   );
 }
 
-/**
- * Kernels whose return probes enter by a system call that seccomp filters see: uretprobe(), x86-64 only, since 6.11;
- * filters are passed by since 6.14, and in stable releases of 6.12 and 6.13 that a version does not tell apart for sure.
- * Trying would take a process that may die of it.
- */
-const URETPROBE_FILTERED = { from: '6.11', until: '6.14' };
-
-function returnsCheck({ arch, kernel }: HostFacts, confined: readonly ConfinedProcess[]): Check {
+function returnsCheck({ seen, known }: FilteredReturns, confined: readonly ConfinedProcess[]): Check {
   const count = `${confined.length} confined ${confined.length === 1 ? 'process' : 'processes'}`;
-  const release = /^\d+\.\d+/.exec(kernel)?.[0] ?? '0.0';
-  const isAtLeast = (version: string): boolean => (compareVersions(release, version) ?? -1) >= 0;
-  const isFiltered =
-    arch === 'x64' && isAtLeast(URETPROBE_FILTERED.from) && !isAtLeast(URETPROBE_FILTERED.until);
-  if (!isFiltered) return ok('return probes', count, 'seccomp filters do not see them on this kernel');
-  if (confined.length === 0) return ok('return probes', count);
+  if (!seen) return ok('return probes', count, `seccomp filters do not see them on this kernel (${known})`);
   const named = confined.map(({ pid, comm, library }) => visible(`${comm} (${pid}, ${library})`)).join(', ');
   return warn(
     'return probes',
     count,
-    `on Linux 6.11 to 6.13 a seccomp filter that does not allow uretprobe() kills a process when a probed function returns, unless the correction of 6.14 was carried back: ${named}`,
-    'Allow system call 335 in the filters of these processes, or boot Linux 6.14 or newer, before you trace them.',
+    `on this kernel (${known}) a seccomp filter that does not allow uretprobe() kills a process when a probed function returns, so trace leaves return probes out and calls have no duration${named === '' ? '' : `: ${named}`}`,
+    'Boot Linux 6.14 or newer, or a release of 6.12 or 6.13 with its correction; where no traced process is behind a filter, trace with --return-probes always.',
   );
 }
 

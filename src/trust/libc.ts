@@ -44,6 +44,9 @@ export const seccomp = libc.func('syscall', 'long', [
   'sock_fprog *',
 ]) as Fn<[number, number, number, { length: number; program: Buffer }], number>;
 
+/** syscall(2) for a call without arguments. */
+export const syscall = libc.func('long syscall(long number)') as Fn<[number], number>;
+
 /** socket(2). */
 export const socket = libc.func('int socket(int family, int type, int protocol)') as Fn<
   [number, number, number],

@@ -7,7 +7,8 @@ import { lastErrno, prctl, seccomp } from './libc.js';
 
 /** One system call that is refused: always, or by its first argument. */
 export interface Refusal {
-  call: SystemCall;
+  /** By its number where not every architecture has it. */
+  call: SystemCall | number;
   /** errno the caller sees. */
   errno: number;
   /** The low 32 bits of the first argument: refused `unless` they are this, or `when` they are one of these. */
@@ -130,7 +131,7 @@ export function buildFilter(arch: FilterArch, refusals: readonly Refusal[]): Buf
   emit(OP.answer, SECCOMP_RET_ERRNO | EPERM);
   for (const { call, errno, unless, when } of refusals) {
     const refuse = SECCOMP_RET_ERRNO | errno;
-    const number = NUMBERS[arch][call];
+    const number = typeof call === 'number' ? call : NUMBERS[arch][call];
     if (unless === undefined && when === undefined) {
       emit(OP.equal, number, 0, 1);
       emit(OP.answer, refuse);
@@ -154,16 +155,33 @@ const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_TSYNC = 1;
 
+let installed = 0;
+
+/** Filters this process has put on all of its threads itself. */
+export function ownFilters(): number {
+  return installed;
+}
+
 /**
  * Installs a filter for every thread of this process and all it starts; it cannot be taken off again. Sets
  * no_new_privs, without which the kernel takes filters from root only. Throws `no-seal` when the kernel refuses.
  */
 export function installFilter(refusals: readonly Refusal[]): void {
+  filter(refusals, SECCOMP_FILTER_FLAG_TSYNC);
+  installed++;
+}
+
+/** The same for the calling thread alone, which must end before the next filter for all. */
+export function filterThread(refusals: readonly Refusal[]): void {
+  filter(refusals, 0);
+}
+
+function filter(refusals: readonly Refusal[], flags: number): void {
   const { arch } = process;
   if (arch !== 'x64' && arch !== 'arm64') throw notSealed(`the architecture ${arch} is not known`);
   const program = buildFilter(arch, refusals);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) throw notSealed(`no_new_privs: ${lastErrno().text}`);
-  const answer = seccomp(NUMBERS[arch].seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, {
+  const answer = seccomp(NUMBERS[arch].seccomp, SECCOMP_SET_MODE_FILTER, flags, {
     length: program.length / 8,
     program,
   });

@@ -81,7 +81,9 @@ probes:
     // What the capture keeps is the pack that was in force.
     const again = parsePack(pack.source.text, 'site.yaml').pack;
     expect(again).toEqual({ ...pack, source: expect.anything() });
-    expect(compilePack(pack, 'x64').probes[2]).toMatchObject({ disabled: '0.overlay.yaml:7' });
+    expect(compilePack(pack, 'x64').probes[2]).toMatchObject({
+      disabled: 'enabled: false in 0.overlay.yaml:7',
+    });
   });
 
   it("'*' stands for every function; what is said of one by name wins", () => {

@@ -157,3 +157,55 @@ describe.skipIf(!available('strace', '-V'))('under strace', () => {
     },
   );
 });
+
+describe('whether filters see return probes', () => {
+  test('is tried by a thread that leaves no filter behind', () => {
+    const code = `const { filteredReturns } = await import('../dist/trust/return-probes.js');
+      const { sealTrace } = await import('../dist/trust/seal.js');
+      console.log(JSON.stringify(await filteredReturns(process.arch, '6.12.0')));
+      sealTrace();
+      const { readFileSync } = await import('node:fs');
+      console.log(/Seccomp_filters:\\t(.*)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);`;
+    const [answer, filters] = sealed(code).split('\n');
+    expect(JSON.parse(answer ?? '')).toMatchObject({
+      known: process.arch === 'x64' ? 'tried' : 'by its version',
+    });
+    expect(filters).toBe('2');
+  });
+
+  test('a thread behind a filter of its own sees it; the others do not', () => {
+    // getppid(), which never fails.
+    const number = process.arch === 'x64' ? 110 : 173;
+    const code = `const { Worker } = await import('node:worker_threads');
+      const { syscall } = await import('../dist/trust/libc.js');
+      const path = (name) => JSON.stringify(new URL('../dist/trust/' + name, import.meta.url).href);
+      const worker = new Worker('Promise.all([import(' + path('seccomp.js') + '), import(' + path('libc.js') + ')]).then(([s, l]) => {' +
+        's.filterThread([{ call: ${number}, errno: 42 }]); console.log(l.syscall(${number}), l.lastErrno().code); })', { eval: true });
+      worker.on('exit', () => console.log(syscall(${number}) === process.ppid));`;
+    expect(sealed(code)).toBe('-1 42\ntrue');
+  });
+
+  test('is not tried behind a filter of somebody else, which might kill', () => {
+    const code = `const { filteredReturns } = await import('../dist/trust/return-probes.js');
+      const { installFilter } = await import('../dist/trust/seccomp.js');
+      const { execFileSync } = await import('node:child_process');
+      console.log(JSON.stringify(await filteredReturns('x64', '6.12.0')));`;
+    // The outer process is sealed as \`probes test\` is, and starts the inner one.
+    const inner = join(dirname(dirname(cli.bin)), 'bin', 'inner.mjs');
+    writeFileSync(
+      inner,
+      `import { start } from '../dist/start.js'; await start([], [], async () => { ${code} });`,
+    );
+    const outer = join(dirname(inner), 'outer.mjs');
+    writeFileSync(
+      outer,
+      `import { start } from '../dist/start.js';
+       await start(['probes', 'test'], [], async () => {
+         const { execFileSync } = await import('node:child_process');
+         execFileSync(process.execPath, [${JSON.stringify(inner)}], { stdio: 'inherit' });
+       });`,
+    );
+    const text = execFileSync(process.execPath, [outer], { encoding: 'utf8' });
+    expect(JSON.parse(text)).toEqual({ seen: true, known: 'by its version' });
+  });
+});
