@@ -1,6 +1,8 @@
 -- @title Calls that never returned
 -- @question Which calls were still running when recording ended, and had been for long?
--- @requires tables=capture,cuda_events,processes,threads,frames schema>=2
+-- @requires tables=capture,events,processes,threads,frames schema>=2
+-- @packs cuda-runtime, cuda-driver, nccl
+-- @ops cu*, nccl*
 -- @param min_ms DOUBLE 1000 ms -- report calls that had been running for at least this long
 -- @column finding - -- What was found, in one sentence
 -- @column share_pct % -- Part of the process's recorded time since the call was entered
@@ -23,15 +25,17 @@
 WITH ended AS (SELECT run_id, coalesce(ended_at, started_at) AS ended_at FROM capture),
 flying AS (
   SELECT e.*, epoch_ns(c.ended_at) - epoch_ns(e.start_time) AS age_ns
-  FROM cuda_events e
+  FROM events e
   JOIN ended c USING (run_id)
-  WHERE e.status = 'in_flight'
+  WHERE e.status = 'in_flight' AND e.layer IN ('runtime', 'driver', 'nccl')
+    -- Not what the runtime or NCCL asks the driver for: that is their call.
+    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
-begun AS (SELECT process_id, min(start_time) AS begun FROM cuda_events GROUP BY process_id),
+begun AS (SELECT process_id, min(start_time) AS begun FROM events WHERE layer IN ('runtime', 'driver', 'nccl') GROUP BY process_id),
 found AS (
   SELECT
     process_id,
-    arg_max(op::VARCHAR, age_ns) AS op,
+    arg_max(op, age_ns) AS op,
     any_value(current_device) FILTER (current_device IS NOT NULL) AS device,
     arg_max(tid, age_ns) AS tid,
     mode(stack_id) AS stack_id,
@@ -61,7 +65,7 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT start_time, tid, op, status, stream, duration_ns FROM cuda_events WHERE process_id = {} ORDER BY start_time DESC LIMIT 20',
+    'SELECT start_time, tid, layer, op, status, duration_ns, call_id, parent_id FROM events WHERE process_id = {} ORDER BY start_time DESC LIMIT 20',
     f.process_id
   ) AS evidence
 FROM found f

@@ -1,6 +1,8 @@
 -- @title A rank the others wait for
 -- @question Which rank of a job waits for the GPU far less than the others do at the same time, and so is the one they wait for?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,frames schema>=2
+-- @packs cuda-runtime, cuda-driver
+-- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param factor DOUBLE 0.5 x -- report a rank whose waiting is at most this many times the median of the others
 -- @param min_wait_pct DOUBLE 20 % -- when the others wait for at least this part of the time
 -- @column finding - -- What was found, in one sentence
@@ -23,10 +25,20 @@
 -- @next sync-stalls, launch-rate, find-pageable-copies
 WITH ranks AS (
   SELECT e.process_id, min(epoch_ns(e.start_time)) AS from_ns, max(epoch_ns(e.start_time) + coalesce(e.duration_ns, 0)) AS to_ns
-  FROM cuda_events e
+  FROM events e
   JOIN processes p USING (process_id)
-  WHERE p.rank IS NOT NULL
+  WHERE p.rank IS NOT NULL AND e.layer IN ('runtime', 'driver')
   GROUP BY e.process_id
+),
+waits AS (
+  SELECT *
+  FROM events e
+  WHERE status = 'ok' AND op IN (
+      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+      'cuStreamSynchronize', 'cuEventSynchronize'
+    )
+    -- Not what the runtime or NCCL asks the driver for: that is their call.
+    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
 together AS (SELECT max(from_ns) AS from_ns, min(to_ns) AS to_ns, count(*) AS ranks FROM ranks),
 waited AS (
@@ -34,17 +46,16 @@ waited AS (
     r.process_id,
     coalesce(sum(least(epoch_ns(e.start_time) + e.duration_ns, t.to_ns) - greatest(epoch_ns(e.start_time), t.from_ns)), 0) AS wait_ns,
     count(e.call_id) AS calls,
-    coalesce(mode(e.op::VARCHAR), 'cudaStreamSynchronize') AS op,
+    mode(e.op) AS op,
     any_value(e.current_device) FILTER (e.current_device IS NOT NULL) AS device,
     mode(e.tid) AS tid,
     mode(e.stack_id) AS stack_id,
-    min(e.start_time) AS first_time,
-    max(e.start_time) AS last_time
+    -- A rank that never waits has no wait to show: then it is the time compared.
+    coalesce(min(e.start_time), make_timestamp_ns(any_value(t.from_ns))) AS first_time,
+    coalesce(max(e.start_time), make_timestamp_ns(any_value(t.to_ns))) AS last_time
   FROM ranks r
   CROSS JOIN together t
-  LEFT JOIN cuda_events e ON e.process_id = r.process_id
-    AND e.op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize')
-    AND e.status = 'ok'
+  LEFT JOIN waits e ON e.process_id = r.process_id
     AND epoch_ns(e.start_time) < t.to_ns
     AND epoch_ns(e.start_time) + e.duration_ns > t.from_ns
   WHERE t.ranks > 1 AND t.to_ns > t.from_ns
@@ -76,7 +87,7 @@ SELECT
   ) AS site,
   f.first_time,
   f.last_time,
-  'SELECT rank, count(*) AS waits, sum(duration_ns) AS wait_ns, quantile_cont(duration_ns, 0.5) AS median_ns FROM cuda_events JOIN processes USING (process_id) WHERE rank IS NOT NULL AND op IN (''cudaDeviceSynchronize'', ''cudaStreamSynchronize'', ''cudaEventSynchronize'') GROUP BY rank ORDER BY rank' AS evidence
+  'SELECT rank, layer, count(*) AS waits, sum(duration_ns) AS wait_ns, quantile_cont(duration_ns, 0.5) AS median_ns FROM events JOIN processes USING (process_id) WHERE rank IS NOT NULL AND op LIKE ''cu%Synchronize%'' GROUP BY rank, layer ORDER BY layer, rank' AS evidence
 FROM found f
 JOIN processes p USING (process_id)
 ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, op

@@ -1,6 +1,8 @@
 -- @title Single long waits
 -- @question Which waits for the GPU took far longer than the others of the same kind?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,frames schema>=2
+-- @packs cuda-runtime, cuda-driver
+-- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param min_ms DOUBLE 100 ms -- report waits of at least this length
 -- @param factor DOUBLE 10 x -- and of at least this many times the median of the same operation in the same process
 -- @param min_calls INTEGER 10 calls -- compare only operations with at least this many calls
@@ -28,7 +30,8 @@ WITH spans AS (
     process_id,
     min(start_time) AS begun,
     greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
-  FROM cuda_events
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
   GROUP BY process_id
 ),
 waits AS (
@@ -36,13 +39,18 @@ waits AS (
     *,
     quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, op) AS median_ns,
     count(*) OVER (PARTITION BY process_id, op) AS others
-  FROM cuda_events
-  WHERE op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') AND status = 'ok'
+  FROM events e
+  WHERE status = 'ok' AND op IN (
+      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+      'cuStreamSynchronize', 'cuEventSynchronize'
+    )
+    -- Not what the runtime or NCCL asks the driver for: that is their call.
+    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
 found AS (
   SELECT
     process_id,
-    op::VARCHAR AS op,
+    op,
     any_value(current_device) FILTER (current_device IS NOT NULL) AS device,
     mode(tid) AS tid,
     mode(stack_id) AS stack_id,
@@ -73,7 +81,7 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT start_time, tid, op, duration_ns FROM cuda_events WHERE process_id = {} AND op = ''{}'' ORDER BY duration_ns DESC LIMIT {}',
+    'SELECT start_time, tid, op, duration_ns FROM events WHERE process_id = {} AND op = ''{}'' ORDER BY duration_ns DESC LIMIT {}',
     f.process_id, f.op, f.calls + 5
   ) AS evidence
 FROM found f

@@ -1,6 +1,8 @@
 -- @title Waiting after every launch
 -- @question Which processes wait for the GPU after each launch or two, so that neither side runs ahead?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,frames schema>=2
+-- @packs cuda-runtime, cuda-driver
+-- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param max_launches INTEGER 2 calls -- a wait counts when at most this many launches came before it on its thread since the last wait
 -- @param min_calls INTEGER 100 calls -- report threads with at least this many such waits
 -- @param min_share_pct DOUBLE 20 % -- and with at least this part of the thread's time in them
@@ -25,26 +27,39 @@
 -- @next sync-stalls, launch-rate
 WITH calls AS (
   SELECT
-    process_id, tid, call_id, start_time, duration_ns, op::VARCHAR AS op, current_device, stack_id,
-    op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') AND status = 'ok' AS is_wait,
-    count(CASE WHEN op::VARCHAR LIKE 'cudaLaunch%' THEN 1 END) OVER (
-      PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING
-    ) AS launches
-  FROM cuda_events
-  WHERE op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') OR op::VARCHAR LIKE 'cudaLaunch%'
+    run_id, process_id, tid, call_id, parent_id, start_time, duration_ns, op, current_device, stack_id,
+    status = 'ok' AND op IN (
+      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+      'cuStreamSynchronize', 'cuEventSynchronize'
+    ) AS is_wait,
+    op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' AS is_launch
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
+),
+-- Only threads that wait long enough are looked at call by call.
+threads_spans AS (
+  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
+  FROM calls
+  GROUP BY process_id, tid
+  HAVING 100 * sum(duration_ns) FILTER (is_wait) / span_ns >= $min_share_pct
 ),
 waits AS (
   SELECT
     *,
     launches - coalesce(lag(launches) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id), 0) AS launches_before,
     quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, tid) AS median_ns
-  FROM calls
+  FROM (
+    SELECT
+      *, count(CASE WHEN is_launch THEN 1 END) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING) AS launches
+    FROM calls c
+    JOIN threads_spans USING (process_id, tid)
+    WHERE (is_wait OR is_launch)
+      -- Not what the runtime or NCCL asks the driver for: that is their call.
+      AND NOT EXISTS (
+        SELECT 1 FROM events o WHERE o.run_id = c.run_id AND o.call_id = c.parent_id AND o.layer IN ('runtime', 'driver', 'nccl')
+      )
+  )
   WHERE is_wait
-),
-threads_spans AS (
-  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
-  FROM cuda_events
-  GROUP BY process_id, tid
 ),
 found AS (
   SELECT
@@ -60,7 +75,6 @@ found AS (
     any_value(span_ns) AS span_ns,
     count(DISTINCT tid) AS threads
   FROM waits
-  JOIN threads_spans USING (process_id, tid)
   -- A single long wait is find-stalls' business.
   WHERE launches_before BETWEEN 1 AND $max_launches AND duration_ns < 10 * median_ns
   GROUP BY process_id, tid
@@ -83,7 +97,7 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT start_time, op, duration_ns FROM cuda_events WHERE process_id = {} AND tid = {} AND (op IN (''cudaDeviceSynchronize'', ''cudaStreamSynchronize'', ''cudaEventSynchronize'') OR op::VARCHAR LIKE ''cudaLaunch%'') ORDER BY start_time LIMIT 50',
+    'SELECT start_time, op, duration_ns FROM events WHERE process_id = {} AND tid = {} AND (op LIKE ''cu%Synchronize%'' OR op LIKE ''cu%Launch%'') ORDER BY start_time LIMIT 50',
     f.process_id, f.tid
   ) AS evidence
 FROM found f

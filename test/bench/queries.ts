@@ -28,21 +28,35 @@ const SLOTS = CUDA_OPS.flatMap(([op, count]) => Array.from({ length: count }, ()
 const PROCESSES = 8;
 const VARIANTS = 16;
 
+/** What a program that does without the runtime asks the driver for. */
+const DIRECT_OPS = [
+  'cuLaunchKernel',
+  'cuMemcpyHtoDAsync_v2',
+  'cuStreamSynchronize',
+  'cuMemAlloc_v2',
+  'cuMemFree_v2',
+];
+
 /** SQL for a list of names that is indexed from 1. */
 const list = (names: readonly string[]): string => `[${names.map((name) => `'${name}'`).join(', ')}]`;
 
 /**
  * Writes a capture of `rows` events as a busy host would: 8 processes that launch, copy, wait and allocate; driver calls
- * inside one call of ten; NCCL and PyTorch rows in between. 85 % of the rows are of the runtime.
+ * inside one call of ten and some past the runtime; NCCL and PyTorch rows in between. 83 % of the rows are of the runtime.
  */
 export async function buildQueryCapture(path: string, rows: number): Promise<void> {
   const schema = readCaptureSchema();
-  const parts = { driver: Math.floor(rows / 10), nccl: Math.floor(rows / 50), torch: Math.floor(rows / 33) };
-  const cuda = rows - parts.driver - parts.nccl - parts.torch;
+  const parts = {
+    driver: Math.floor(rows / 10),
+    direct: Math.floor(rows / 50),
+    nccl: Math.floor(rows / 50),
+    torch: Math.floor(rows / 33),
+  };
+  const cuda = rows - parts.driver - parts.direct - parts.nccl - parts.torch;
   const errors = ['cudaErrorNotReady', 'cudaErrorMemoryAllocation'];
   const tables = [
     { table: 'cuda_events', names: { op: CUDA_OPS.map(([op]) => op), error: errors, layer: ['runtime'] } },
-    { table: 'cuda_driver_events', names: { op: ['cuLaunchKernel', 'cuMemcpyAsync'], layer: ['driver'] } },
+    { table: 'cuda_driver_events', names: { op: DIRECT_OPS, layer: ['driver'] } },
     {
       table: 'nccl_events',
       names: {
@@ -54,7 +68,11 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
     },
     {
       table: 'torch_alloc_events',
-      names: { op: ['report', 'oom'], layer: ['torch'], device_type: ['cuda'] },
+      names: {
+        op: ['reportMemoryUsageToProfiler', 'reportOutOfMemoryToProfiler'],
+        layer: ['torch'],
+        device_type: ['cuda'],
+      },
     },
   ];
   const at = (step: string): string => `make_timestamp_ns(1767225600000000000 + ${step})`;
@@ -72,7 +90,7 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
   await run(`INSERT INTO threads BY NAME SELECT 1 AS run_id, 2000 + p AS tid, 1000 + p AS pid, 1000 + p AS process_id, 'main' AS name,
     ${at('0')} AS first_seen FROM range(${PROCESSES}) t (p)`);
   await run(`INSERT INTO probes BY NAME SELECT 1 AS run_id, 0 AS probe_id, 'cuda-runtime' AS pack, op, '' AS prototype, 'attached' AS state,
-    'call' AS mode FROM (SELECT unnest(${list([...CUDA_OPS.map(([op]) => op), 'ncclCommInitRank'])}) AS op)`);
+    'call' AS mode FROM (SELECT unnest(${list([...CUDA_OPS.map(([op]) => op), ...DIRECT_OPS, 'ncclCommInitRank', 'ncclAllReduce', 'ncclCommGetAsyncError', 'reportMemoryUsageToProfiler', 'reportOutOfMemoryToProfiler'])}) AS op)`);
 
   // One set of arguments for each slot, process and variant.
   await run(`INSERT INTO store.cuda_events_args BY NAME
@@ -104,6 +122,16 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
     SELECT ${at('r * 60000 + 200')} AS start_time, 2000 + p AS tid, 1000000000 + r AS call_id, r * 10 + 1 AS parent_id, p AS args_id,
       1000 + hash(r) % 1000 AS duration_ns
     FROM (SELECT r, (r * 10 // ${SLOTS.length}) % ${PROCESSES} AS p FROM range(${Math.min(parts.driver, Math.floor(cuda / 10))}) t (r))`);
+  await run(`INSERT INTO store.cuda_driver_events_args BY NAME
+    SELECT ${PROCESSES} * (1 + v) + p AS args_id, ${common}, op, 'driver' AS layer, 'ok' AS status, p % 4 AS current_device,
+      CASE WHEN op LIKE 'cuMemcpy%' THEN 'h2d' END AS kind, CASE WHEN op LIKE 'cuMemcpy%' THEN 4096 * (1 + v) END AS src_ptr,
+      CASE WHEN op LIKE 'cuMem%_v2' AND op NOT LIKE 'cuMemcpy%' THEN 1048576 * (1 + v // ${DIRECT_OPS.length}) END AS ptr
+    FROM (SELECT v, p, ${list(DIRECT_OPS)}[1 + v % ${DIRECT_OPS.length}] AS op FROM range(${DIRECT_OPS.length * VARIANTS}) u (v), range(${PROCESSES}) t (p))`);
+  await run(`INSERT INTO store.cuda_driver_events BY NAME
+    SELECT ${at('r * 300000 + 900')} AS start_time, 2000 + p AS tid, 4000000000 + r AS call_id, NULL::UBIGINT AS parent_id,
+      ${PROCESSES} * (1 + v) + p AS args_id, 2000 + hash(r) % 20000 AS duration_ns,
+      CASE WHEN v % ${DIRECT_OPS.length} IN (1, 3) THEN 1::UBIGINT << (6 + hash(r + 1) % 20)::INTEGER END AS bytes
+    FROM (SELECT r, r % ${PROCESSES} AS p, (r // ${PROCESSES}) % ${DIRECT_OPS.length * VARIANTS} AS v FROM range(${parts.direct}) t (r))`);
   await run(`INSERT INTO store.nccl_events_args BY NAME
     SELECT v * ${PROCESSES} + p AS args_id, ${common}, ['ncclCommInitRank', 'ncclAllReduce', 'ncclAllGather'][v + 1] AS op,
       'nccl' AS layer, 'ok' AS status, 5 + p AS comm, CASE v WHEN 0 THEN 77 END AS comm_id, CASE v WHEN 0 THEN ${PROCESSES} END AS nranks,
@@ -115,7 +143,7 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
       3000 + hash(r) % 3000 AS duration_ns, CASE WHEN r >= ${PROCESSES} THEN 1048576 END AS bytes
     FROM (SELECT r, r % ${PROCESSES} AS p FROM range(${parts.nccl}) t (r))`);
   await run(`INSERT INTO store.torch_alloc_events_args BY NAME
-    SELECT (v * ${PROCESSES} + p) AS args_id, ${common}, 'report' AS op, 'torch' AS layer, 'entry' AS status, 'cuda' AS device_type,
+    SELECT (v * ${PROCESSES} + p) AS args_id, ${common}, 'reportMemoryUsageToProfiler' AS op, 'torch' AS layer, 'entry' AS status, 'cuda' AS device_type,
       0 AS device, 512 * (1 + v // 2) AS ptr, 8589934592 AS reserved_bytes
     FROM range(64) u (v), range(${PROCESSES}) t (p)`);
   await run(`INSERT INTO store.torch_alloc_events BY NAME

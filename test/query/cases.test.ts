@@ -7,8 +7,7 @@ import { CASES_DIR, readCases, renderResult } from './cases.js';
 import { named, scratchDir } from './helpers.js';
 
 const dir = scratchDir();
-/** Detections are tested with the findings they make (test/trace/explain.test.ts). */
-const names = [...readLibrary().keys()].filter((name) => !name.startsWith('find-'));
+const names = [...readLibrary().keys()];
 
 // After a change that is meant: npx vitest run test/query/cases.test.ts -u, and read what has changed.
 describe('tiny capture, query, expected rows', () => {
