@@ -1,5 +1,16 @@
-/** Completions for bash, zsh and fish: commands, flags, and values where they are known. All lists are fixed. */
-import { COMMANDS, firstWords, subcommands, TOPICS } from './commands.mjs';
+/**
+ * Completions for bash, zsh and fish: commands, flags, names, and values where they are known. All lists are fixed: they have the
+ * queries and packs that ship and their parameters, not those of this host, for which every press of a key would start ingero.
+ */
+import {
+  COMMANDS,
+  firstWords,
+  flagOfParam,
+  paramWords,
+  QUERY_PARAMS,
+  subcommands,
+  TOPICS,
+} from './commands.mjs';
 
 const GLOBAL = ['--help'];
 const HEAD = '# Made from oclif.manifest.json by packaging/shell/build.mjs.';
@@ -10,6 +21,10 @@ const allNames = (flag) => [...(flag.char === null ? [] : [`-${flag.char}`]), ..
 const entries = COMMANDS.flatMap((command) =>
   [command.id, ...command.aliases].map((id) => ({ ...command, id })),
 );
+
+/** The command whose flags depend on the query it is given. */
+const RUNS_QUERIES = 'run-query';
+const queries = Object.entries(QUERY_PARAMS);
 
 /** Words stand in single quotes; none of ours holds one. */
 function bashCommand({ id, args, flags }) {
@@ -28,6 +43,35 @@ ${values.length === 0 ? '' : `      case $previous in\n${values.join('\n')}\n   
 
 export function bash() {
   return `${HEAD}
+# The query on the command line: its parameters as flags, and as what can follow --param; after its name stand files.
+# Readline takes the = of NAME=VALUE for a word of its own.
+_ingero_query() {
+  local word name params= before=\${COMP_WORDS[COMP_CWORD - 2]} first=\${COMP_WORDS[COMP_CWORD - 3]}
+  for word in "\${COMP_WORDS[@]:2:COMP_CWORD - 2}"; do
+    if [[ -z $known && " $words " == *" $word "* ]]; then words=; fi
+    case $word in
+${queries.map(([name, params]) => `      ${name}) params='${params.flatMap(paramWords).join(' ')}' ;;`).join('\n')}
+    esac
+  done
+  if [[ $previous == --param || $previous == -p ]]; then
+    words=$params
+    [[ "$words " != *'= '* ]] || compopt -o nospace 2>/dev/null
+  elif [[ $current == = && ( $before == --param || $before == -p ) ]]; then
+    name=$previous current=
+  elif [[ $previous == = && ( $first == --param || $first == -p ) ]]; then
+    name=$before
+  elif [[ $previous == --* ]]; then
+    name=\${previous#--} name=\${name//-/_}
+  fi
+  for word in $params; do
+    if [[ \${word%%=*} == "$name" ]]; then
+      [[ -n $known ]] || known=1 words=
+      words+=" \${word#*=}"
+    fi
+    word=--\${word%%=*} word=\${word//_/-}
+    [[ " $flags " == *" $word "* ]] || flags+=" $word"
+  done
+}
 _ingero() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
   local id=\${COMP_WORDS[1]} flags= words= known= index
@@ -61,6 +105,7 @@ ${topics
   case $id in
 ${entries.map(bashCommand).join('\n')}
   esac
+  if [[ $id == ${RUNS_QUERIES} ]]; then _ingero_query; fi
   # Without words readline completes files.
   if [[ -z $known && $current == -* ]]; then words=$flags; fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -75,6 +120,8 @@ function zshCommand({ id, args, flags }) {
   const value = (name, values) => `:${name}:${values === null ? '_files' : `(${values.join(' ')})`}`;
   const specs = flags.flatMap((flag) =>
     allNames(flag).map((name) => {
+      if (id === RUNS_QUERIES && flag.name === 'param')
+        return `'*${name}${name.startsWith('--') ? '=' : '+'}[${zshText(flag.description)}]:parameter:_ingero_params'`;
       const equals = !flag.takesValue ? '' : name.startsWith('--') ? '=' : '+';
       return `'${flag.repeats ? '*' : ''}${name}${equals}[${zshText(flag.description)}]${flag.takesValue ? value(flag.name, flag.values) : ''}'`;
     }),
@@ -83,18 +130,40 @@ function zshCommand({ id, args, flags }) {
     ({ name, values }, index) => `'${index === args.length - 1 ? '*' : index + 1}${value(name, values)}'`,
   );
   const own = id === 'trace' ? ["'*::command:_normal'"] : rest;
+  const ofQuery = id === RUNS_QUERIES ? ['$params'] : [];
   return `    ('${id}')
       _arguments -s \\
-        ${[...specs, "'--help[Show help.]'", ...own].join(' \\\n        ')}
+        ${[...specs, "'--help[Show help.]'", ...ofQuery, ...own].join(' \\\n        ')}
       ;;`;
 }
 
 export function zsh() {
   const described = (list) => list.map(([word, about]) => `'${word}:${zshText(about)}'`).join(' ');
+  const flagOf = ({ name, description, values }) =>
+    `'${flagOfParam(name)}=[${zshText(description)}]:${name}:${values === null ? '' : `(${values.join(' ')})`}'`;
   return `#compdef ingero
 ${HEAD}
+# What can follow --param: the parameters of the query on the command line.
+_ingero_params() {
+  compadd -S '' -- $param_words
+}
+_ingero_query() {
+  local word
+  for word in $words; do
+    case $word in
+${queries
+  .map(
+    ([name, params]) => `      (${name})
+        param_words=(${params.flatMap(paramWords).join(' ')})
+        params=(${params.map(flagOf).join(' ')})
+        ;;`,
+  )
+  .join('\n')}
+    esac
+  done
+}
 _ingero() {
-  local -a names
+  local -a names params param_words
   local id
   if ((CURRENT == 2)); then
     names=(${described(firstWords())})
@@ -125,6 +194,7 @@ ${topics
   esac
   shift words
   ((CURRENT--))
+  if [[ $id == ${RUNS_QUERIES} ]]; then _ingero_query; fi
   case $id in
 ${entries.map(zshCommand).join('\n')}
   esac
@@ -157,6 +227,18 @@ function fishCommand({ id, args, flags }) {
   ].join('\n');
 }
 
+/** The parameters of a query, once its name is on the command line. */
+function fishQuery([query, params]) {
+  const here = fishText(`__ingero_is ${RUNS_QUERIES}; and __fish_seen_subcommand_from ${query}`);
+  return [
+    `complete -c ingero -n ${here} -l param -s p -x -a ${fishText(params.flatMap(paramWords).join(' '))}`,
+    ...params.map(
+      ({ name, description, values }) =>
+        `complete -c ingero -n ${here} -l ${flagOfParam(name).slice(2)} -x${values === null ? '' : ` -a ${fishText(values.join(' '))}`} -d ${fishText(description)}`,
+    ),
+  ].join('\n');
+}
+
 export function fish() {
   const word = (condition, [name, about]) =>
     `complete -c ingero -f -n ${fishText(condition)} -a ${name} -d ${fishText(about)}`;
@@ -183,6 +265,7 @@ ${topics
   )
   .join('\n')}
 ${entries.map(fishCommand).join('\n')}
+${queries.map(fishQuery).join('\n')}
 complete -c ingero -l help -d 'Show help.'
 `;
 }

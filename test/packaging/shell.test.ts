@@ -102,6 +102,24 @@ describe('completions', () => {
     [['run-query', 'cuda-api-s'], ['cuda-api-sum']],
     [['query', 'run.duckdb', '-f', 'pa'], ['parquet']],
     [['queries', 'show', 'cuda-api-s'], ['cuda-api-sum']],
+    [['run-query', 'slow-memcpy', 'run.duckdb', '--min-'], ['--min-ms']],
+    [
+      ['run-query', 'slow-memcpy', 'run.duckdb', '--param', ''],
+      ['min_ms=', 'limit='],
+    ],
+    [['run-query', 'api-errors', 'run.duckdb', '--polling', 't'], ['true']],
+    // As readline splits -p polling=f
+    [['run-query', 'api-errors', 'run.duckdb', '-p', 'polling', '=', 'f'], ['false']],
+    [
+      ['run-query', 'api-errors', 'run.duckdb', '-p', 'polling', '='],
+      ['true', 'false'],
+    ],
+    // Files, not names of queries.
+    [['run-query', 'cuda-api-sum', 'cuda'], ['']],
+    [
+      ['probes', 'enable', 'cuda'],
+      ['cuda-driver', 'cuda-runtime'],
+    ],
     [['probes', 'list', '--ya'], ['']],
     [['trace', '--out', ''], ['']],
     [['trace', '--', 'setpri'], ['setpriv']],
@@ -127,5 +145,29 @@ describe('completions', () => {
     expect(complete('ingero trace --keep-privileges ')).toEqual(['auto', 'find', 'none']);
     expect(complete('ingero run-query cuda-api-s')).toEqual(['cuda-api-sum']);
     expect(complete('ingero probes list --ya')).toEqual(['']);
+    expect(complete('ingero run-query slow-memcpy run.duckdb --param mi')).toEqual(['min_ms=']);
+    expect(complete('ingero run-query slow-memcpy run.duckdb --min-')).toEqual(['--min-ms']);
+    expect(complete('ingero run-query api-errors run.duckdb -p pol')).toEqual([
+      ...['polling=false', 'polling=true'],
+    ]);
+    expect(complete('ingero run-query api-errors run.duckdb --polling ')).toEqual(['false', 'true']);
+    // A query without parameters.
+    expect(complete('ingero run-query whoami run.duckdb --min-')).toEqual(['']);
+  });
+
+  test.skipIf(!available('zsh', '--version')).each([
+    ['ingero tra', ['trace']],
+    ['ingero probes disable n', ['nccl']],
+    ['ingero run-query cuda-api-s', ['cuda-api-sum']],
+    ['ingero run-query slow-memcpy run.duckdb --param mi', ['min_ms=']],
+    ['ingero run-query slow-memcpy run.duckdb --min-', ['--min-ms']],
+    ['ingero run-query api-errors run.duckdb -p pol', ['polling=true', 'polling=false']],
+    ['ingero run-query api-errors run.duckdb --polling f', ['false']],
+  ])('zsh: %s', (line, expected) => {
+    const script = join(PACKAGE_ROOT, 'test/packaging/complete.zsh');
+    const out = join(share, 'offered');
+    rmSync(out, { force: true });
+    execFileSync('zsh', ['-f', script, join(share, 'zsh/site-functions'), line, out], { timeout: 20_000 });
+    expect(readFileSync(out, 'utf8').trim().split('\n')).toEqual(expected);
   });
 });
