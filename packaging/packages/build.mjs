@@ -2,7 +2,8 @@
  * Builds packages into build/packages/, with a list of digests that can be signed. Needs network for what build/cache
  * lacks, and no network when it is all there.
  *
- * Usage: npm run package -- [--arch x64|arm64] [--key KEY.pem] [tar|deb|npm|rpm ...]      (default: tar, deb and npm)
+ * Usage: npm run package -- [--arch x64|arm64] [--key KEY.pem] [tar|deb|npm|single|rpm ...]
+ * (default: all but rpm)
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -10,9 +11,10 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeDeb, makeNpm, makeRpm, makeTar } from './formats.mjs';
 import { ROOT } from './root.mjs';
+import { makeSingle } from './single.mjs';
 import { digestOf, stage } from './stage.mjs';
 
-const FORMATS = { tar: makeTar, deb: makeDeb, npm: makeNpm, rpm: makeRpm };
+const FORMATS = { tar: makeTar, deb: makeDeb, npm: makeNpm, single: makeSingle, rpm: makeRpm };
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -21,7 +23,7 @@ const { values, positionals } = parseArgs({
     out: { type: 'string', default: join(ROOT, 'build/packages') },
   },
 });
-const formats = positionals.length === 0 ? ['tar', 'deb', 'npm'] : positionals;
+const formats = positionals.length === 0 ? ['tar', 'deb', 'npm', 'single'] : positionals;
 for (const format of formats) {
   if (!Object.hasOwn(FORMATS, format)) {
     console.error(`No package format ${format}; there are ${Object.keys(FORMATS).join(', ')}.`);

@@ -28,13 +28,9 @@ export function stage(arch, folder) {
   execFileSync(process.execPath, [join(ROOT, 'packaging/bundle.mjs'), out], { stdio: 'inherit' });
   nativePackages(arch, out);
 
-  const node = join(ROOT, 'build/cache', `node-${NODE.version}-${arch}`);
-  if (!existsSync(join(node, 'bin/node'))) {
-    const tarball = fetchTarball(`node-linux-${arch}`, NODE.version, NODE.integrity[arch]);
-    unpack(tarball, node, 'bin/node', 'LICENSE');
-  }
+  const node = nodeRuntime(arch);
   mkdirSync(join(out, 'runtime'));
-  copyFileSync(join(node, 'bin/node'), join(out, 'runtime/node'));
+  copyFileSync(node, join(out, 'runtime/node'));
 
   const libbpf = join(
     ROOT,
@@ -54,7 +50,7 @@ export function stage(arch, folder) {
   });
   cpSync(join(ROOT, 'packaging/service'), join(out, 'service'), { recursive: true });
   mkdirSync(join(out, 'licenses'));
-  for (const [name, from] of licenceFiles(join(node, 'LICENSE'), join(libbpf, 'licenses')))
+  for (const [name, from] of licenceFiles(join(node, '../../LICENSE'), join(libbpf, 'licenses')))
     copyFileSync(from, join(out, 'licenses', name));
   const list = components(out, arch);
   writeFileSync(join(out, 'sbom.cyclonedx.json'), json(cyclonedx(list)));
@@ -62,6 +58,16 @@ export function stage(arch, folder) {
   writeFileSync(join(out, 'PROVENANCE.json'), json(provenance(arch, out, list)));
   normalise(out);
   return out;
+}
+
+/** Path of the Node.js of packages, fetched where it is missing. */
+export function nodeRuntime(arch) {
+  const folder = join(ROOT, 'build/cache', `node-${NODE.version}-${arch}`);
+  if (!existsSync(join(folder, 'bin/node'))) {
+    const tarball = fetchTarball(`node-linux-${arch}`, NODE.version, NODE.integrity[arch]);
+    unpack(tarball, folder, 'bin/node', 'LICENSE');
+  }
+  return join(folder, 'bin/node');
 }
 
 /** Replaces the packages of machine code of this host by those of the architecture asked for. */

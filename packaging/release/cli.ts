@@ -16,9 +16,6 @@ class BundledPlugin extends Plugin {
 
 /** Runs the command line of this process. */
 export async function runCli(): Promise<void> {
-  // oclif asks the OS for both at import; that fails for a uid without a passwd entry.
-  process.env.HOME ??= '/';
-  process.env.SHELL ??= '/bin/sh';
   const plugin = new BundledPlugin({ root: PACKAGE_ROOT, isRoot: true });
   await plugin.load();
   await execute({ loadOptions: { root: PACKAGE_ROOT, plugins: new Map([[plugin.name, plugin]]) } });

@@ -9,11 +9,15 @@ import { start } from '../../src/start.js';
 restoreNodeEnvironment();
 
 const args = process.argv.slice(2);
-await start(args, [process.execPath, process.argv[1] as string], async () => {
+// Not awaited: the single executable loads this with require(), which takes no top-level await.
+void start(args, async () => {
   if (args.length === 1 && args[0] === '--version') {
     // As oclif prints it.
     console.log(`ingero/${ingeroVersion()} ${platform}-${arch} node-${nodeVersion}`);
   } else {
+    // oclif asks the OS for both at import; that fails for a uid without a passwd entry.
+    process.env.HOME ??= '/';
+    process.env.SHELL ??= '/bin/sh';
     const { runCli } = await import('./cli.js');
     await runCli();
   }

@@ -5,6 +5,7 @@ import { BaseCommand } from '../base-command.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { PACKAGE_ROOT } from '../paths.js';
 import { readPolicy } from '../policy/read.js';
+import { isSingleExecutable } from '../program.js';
 import { visible } from '../query/visible.js';
 import { trustFlag } from '../trust/flags.js';
 import { readTrustStore } from '../trust/trust-store.js';
@@ -48,6 +49,14 @@ export default class Update extends BaseCommand {
 
   async run(): Promise<Updated> {
     const { flags } = await this.parse(Update);
+    if (flags.root === undefined && isSingleExecutable()) {
+      throw new IngeroError('This is the single executable, which is not part of an installation.', {
+        code: 'update-single',
+        exitCode: EXIT.update,
+        expected: '--root FOLDER, to install the folder package there',
+        next: `Check the new executable with ingero mirror verify FOLDER, and put it in the place of ${process.execPath}.`,
+      });
+    }
     const installation =
       flags.root === undefined
         ? (installationOf(PACKAGE_ROOT) ?? new Installation(DEFAULT_ROOT))

@@ -10,6 +10,7 @@ import { EXIT, IngeroError } from '../errors.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import type { Pack, PackTest } from '../packs/model.js';
 import { withSiteTables } from '../packs/site-tables.js';
+import { ownProgram } from '../program.js';
 import { buildTestProgram, findCompiler } from './program.js';
 import type { RowText } from './row.js';
 
@@ -76,9 +77,9 @@ function testable(pack: Pack): Pack {
 async function trace(args: readonly string[]): Promise<void> {
   // Under sudo a trace becomes the user who called it, who cannot reach the private folder of the test.
   const { SUDO_UID: _uid, SUDO_GID: _gid, SUDO_USER: _user, ...env } = process.env;
-  const script = process.argv[1] as string;
+  const [file, ...own] = ownProgram();
   const { code, stdout } = await new Promise<{ code: number; stdout: string }>((resolve) => {
-    const child = execFile(process.execPath, [script, 'trace', '--json', ...args], { env }, (_, output) =>
+    const child = execFile(file, [...own, 'trace', '--json', ...args], { env }, (_, output) =>
       resolve({ code: child.exitCode ?? EXIT.internal, stdout: output }),
     );
   });

@@ -81,6 +81,7 @@ function choose({ bundles, directory }: Mirror, request: UpdateRequest): Bundle 
       `${request.package} is not a folder package that ${directory}/${SUMS} names.`,
       {
         expected: 'ingero-VERSION-linux-ARCH.tar.gz, listed with its digest',
+        next: 'Other packages (.deb, .rpm, .npm.tgz, .bin) are installed as docs/packages.md says.',
       },
     );
   }

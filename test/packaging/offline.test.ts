@@ -21,7 +21,7 @@ const ALLOWED = [
 ];
 
 test('no source file can reach a network', () => {
-  const sources = ['src', 'packaging/release', 'bin'].flatMap((folder) =>
+  const sources = ['src', 'packaging/release', 'packaging/single', 'bin'].flatMap((folder) =>
     readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => /\.[cm]?[jt]s$/.test(name))
       .map((name) => `${folder}/${name}`),

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
+import { describeSingle } from './support/single.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
 const BUILD = join(PACKAGE_ROOT, 'packaging/packages/build.mjs');
@@ -22,7 +23,7 @@ const CANNOT_FETCH =
 const { version } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
   version: string;
 };
-const FORMATS = ['tar', 'deb', 'npm', ...(available('rpmbuild', '--version') ? ['rpm'] : [])];
+const FORMATS = ['tar', 'deb', 'npm', 'single', ...(available('rpmbuild', '--version') ? ['rpm'] : [])];
 /** Packing and unpacking 200 MB takes its time on a busy machine. */
 const PATIENCE_MS = 300_000;
 const ROOT_USER = process.getuid?.() === 0;
@@ -173,6 +174,8 @@ describe.skipIf(unfetched)(
       );
       expect(asked).toMatchObject({ status: 0, stdout: expect.stringMatching(/^answer\r?\n42\r?\n$/) });
     });
+
+    describeSingle({ version, named, bundle });
 
     describe.skipIf(!ROOT_USER)('in a clean root', () => {
       const root = join(work, 'root');

@@ -28,7 +28,7 @@ function sealed(code: string): string {
   writeFileSync(
     script,
     `import { start } from '../dist/start.js';
-     await start(process.argv.slice(2), [], async () => { ${code} });`,
+     await start(process.argv.slice(2), async () => { ${code} });`,
   );
   return execFileSync(process.execPath, [script], { encoding: 'utf8' }).trim();
 }
@@ -102,7 +102,7 @@ test('where the kernel takes no filter ingero refuses to run, and check says so'
   const broken = join(root, 'bin', 'broken.mjs');
   const unfit = `import { start } from '../dist/start.js';
      Object.defineProperty(process, 'arch', { value: 'riscv64' });
-     await start(process.argv.slice(2), [], async () => console.log('ran'));`;
+     await start(process.argv.slice(2), async () => console.log('ran'));`;
   writeFileSync(broken, unfit);
   const refused = spawnSync(process.execPath, [broken, 'queries'], { encoding: 'utf8' });
   expect(refused).toMatchObject({ status: 3, stdout: '' });
@@ -194,13 +194,13 @@ describe('whether filters see return probes', () => {
     const inner = join(dirname(dirname(cli.bin)), 'bin', 'inner.mjs');
     writeFileSync(
       inner,
-      `import { start } from '../dist/start.js'; await start([], [], async () => { ${code} });`,
+      `import { start } from '../dist/start.js'; await start([], async () => { ${code} });`,
     );
     const outer = join(dirname(inner), 'outer.mjs');
     writeFileSync(
       outer,
       `import { start } from '../dist/start.js';
-       await start(['probes', 'test'], [], async () => {
+       await start(['probes', 'test'], async () => {
          const { execFileSync } = await import('node:child_process');
          execFileSync(process.execPath, [${JSON.stringify(inner)}], { stdio: 'inherit' });
        });`,

@@ -1,0 +1,8 @@
+/** The packages of one build, as the tests of each format see them. */
+export interface BuiltPackages {
+  version: string;
+  /** Path of the package whose name fits. */
+  named(pattern: RegExp): string;
+  /** The folder package, unpacked. */
+  bundle(): string;
+}
