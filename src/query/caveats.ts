@@ -1,7 +1,26 @@
 import { tablesOf } from './applies.js';
+import {
+  fullRingTimes,
+  type MissingTimes,
+  samplingTimes,
+  type TimeSpan,
+  tellTimes,
+} from './missing-times.js';
 import type { NamedQuery } from './named-query.js';
 import type { OpenCapture } from './open.js';
 import { visible } from './visible.js';
+
+/** What a reader of a result has to know. */
+export interface Caveat {
+  text: string;
+  /** When the calls it is about can have gone missing, where that is known. */
+  during?: MissingTimes | undefined;
+}
+
+/** A caveat as a sentence. `shown`: when the calls a result lists began, if it lists some. Pure. */
+export function caveatText({ text, during }: Caveat, shown: TimeSpan | undefined): string {
+  return during === undefined ? text : `${text} This was ${tellTimes(during, shown)}.`;
+}
 
 const SAMPLED: Readonly<Record<NamedQuery['sampling'], string | undefined>> = {
   weighted:
@@ -27,7 +46,7 @@ const READ_BY_QUERY = `
  * What a reader of a result has to know of the capture: calls of the operations it reads that were lost or sampled,
  * a recorder that was cut off, and a conversion from another format. Empty when there is nothing to say.
  */
-export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<string[]> {
+export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<Caveat[]> {
   const tables = await tablesOf(capture.connection);
   if (!['packs', 'probes', 'probe_accounting'].every((table) => tables.has(table))) return [];
   const result = await capture.connection.runAndReadAll(
@@ -35,6 +54,7 @@ export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<
        coalesce(sum(a.hits), 0)::DOUBLE,
        coalesce(sum(a.lost_ring_full + a.lost_too_deep + a.lost_no_memory + a.lost_not_written), 0)::DOUBLE,
        coalesce(sum(a.sampled), 0)::DOUBLE,
+       coalesce(sum(a.lost_ring_full), 0)::DOUBLE,
        (SELECT bool_or(end_reason = 'cut-off') FROM capture)
      FROM probe_accounting a
      JOIN probes p USING (probe_id)
@@ -45,18 +65,29 @@ export async function caveats(capture: OpenCapture, query: NamedQuery): Promise<
       globs: query.ops.join(','),
     },
   );
-  const [hits = 0, lost = 0, sampled = 0, cutOff = false] = result.getRows()[0] ?? [];
-  const notes: string[] = [];
-  if (cutOff === true) notes.push('The recorder was cut off: what is missing at the end is not known.');
+  const [hits = 0, lost = 0, sampled = 0, ringFull = 0, cutOff = false] = result.getRows()[0] ?? [];
+  const found: Caveat[] = [];
+  const { connection } = capture;
+  if (cutOff === true)
+    found.push({ text: 'The recorder was cut off: what is missing at the end is not known.' });
   if (Number(lost) > 0) {
     const share = (100 * Number(lost)) / Number(hits);
-    notes.push(
-      `${Number(lost).toLocaleString('en')} of ${Number(hits).toLocaleString('en')} calls this query reads were lost (${share < 0.1 ? '< 0.1' : share.toFixed(1)} %): totals are lower bounds. \`ingero run-query what-was-lost ${capture.path}\` says where.`,
-    );
+    found.push({
+      text: `${Number(lost).toLocaleString('en')} of ${Number(hits).toLocaleString('en')} calls this query reads were lost (${share < 0.1 ? '< 0.1' : share.toFixed(1)} %): totals are lower bounds. \`ingero run-query what-was-lost ${capture.path}\` says where.`,
+      // Of the reasons for a loss only a full ring has a time.
+      during:
+        lost === ringFull && tables.has('self_observations') ? await fullRingTimes(connection) : undefined,
+    });
   }
   const sampling = SAMPLED[query.sampling];
-  if (Number(sampled) > 0 && sampling !== undefined) notes.push(sampling);
-  return [...notes, ...(tables.has('imports') ? await importNotes(capture) : [])];
+  if (Number(sampled) > 0 && sampling !== undefined) {
+    found.push({
+      text: sampling,
+      during: tables.has('governor_steps') ? await samplingTimes(connection) : undefined,
+    });
+  }
+  const notes = tables.has('imports') ? await importNotes(capture) : [];
+  return [...found, ...notes.map((text) => ({ text }))];
 }
 
 /** What to know of a capture that was converted from the Go agent's (docs/old-captures.md). */

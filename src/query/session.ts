@@ -1,9 +1,11 @@
 import type { IngeroError } from '../errors.js';
 import type { Budget } from './budget.js';
+import { type Caveat, caveatText } from './caveats.js';
 import type { QueryResult } from './execute.js';
 import type { ResultFlags } from './flags.js';
 import type { OpenCapture } from './open.js';
 import { showProgress } from './progress.js';
+import { watchTimes } from './shown-times.js';
 import { withCapture } from './with-capture.js';
 import { type JsonResult, limitRows, toJsonResult, writeResult } from './write.js';
 
@@ -20,7 +22,7 @@ export interface Session {
   humanUnits: boolean;
   start(capture: OpenCapture, budget: Budget): Promise<QueryResult>;
   /** What a reader of the result has to know of the capture; said after it. */
-  caveats?(capture: OpenCapture): Promise<string[]>;
+  caveats?(capture: OpenCapture): Promise<Caveat[]>;
   /** Says something to the user beside the result. */
   note(text: string): void;
   /** Reports the error the process ends with when DuckDB cannot be stopped. */
@@ -37,10 +39,15 @@ export async function runSession(session: Session): Promise<JsonResult | undefin
     const endProgress = showProgress(capture.connection);
     try {
       const maxRows = flags['max-rows'] ?? (session.json ? JSON_ROWS : 0);
-      const result = limitRows(await session.start(capture, budget), maxRows);
+      const limited = limitRows(await session.start(capture, budget), maxRows);
+      // A result nothing is said about is not looked at.
+      const { result, shown } =
+        session.caveats === undefined ? { result: limited, shown: () => undefined } : watchTimes(limited);
+      const notes = async (): Promise<string[]> =>
+        ((await session.caveats?.(capture)) ?? []).map((caveat) => caveatText(caveat, shown()));
       if (session.json) {
         const json = { ...(await toJsonResult(result)), ...liveField(capture) };
-        return session.caveats === undefined ? json : { ...json, notes: await session.caveats(capture) };
+        return session.caveats === undefined ? json : { ...json, notes: await notes() };
       }
       endProgress();
       const { format, output } = flags;
@@ -48,7 +55,7 @@ export async function runSession(session: Session): Promise<JsonResult | undefin
       if (result.truncated) session.note(`Stopped after ${maxRows} rows (--max-rows); there are more.`);
       else if (output !== undefined) session.note(`${count} rows written to ${output}.`);
       for (const note of liveNote(capture)) session.note(note);
-      for (const note of (await session.caveats?.(capture)) ?? []) session.note(`Note: ${note}`);
+      for (const note of await notes()) session.note(`Note: ${note}`);
       return undefined;
     } finally {
       endProgress();

@@ -24,6 +24,12 @@ beforeAll(async () => {
     packs: [{ pack: 'cuda-runtime' }],
     probes: [{ op: 'cudaMemcpy' }],
     probeAccounting: [{ probe_id: 0, hits: 4, rows: 2, lost_ring_full: 2 }],
+    tables: {
+      self_observations: [4, 8].map((second) => ({
+        ...{ observed_at: second * 1_000_000_000, ring_high_water: second === 8 ? 1 : 0, busy_threads: 1 },
+        ...{ cpu_ns: 0, rss_bytes: 0, overhead_percent: 0 },
+      })),
+    },
     cudaEvents: [
       { op: 'cudaMemcpy', kind: 'h2d', bytes: 4 << 20, duration_ns: 5_000_000 },
       { op: 'cudaMemcpy', kind: 'd2h', bytes: 100, duration_ns: 1_000_000 },
@@ -74,6 +80,13 @@ describe('ingero run-query: parameters as flags', () => {
     expect(stderr).toContain('Note: 2 of 4 calls this query reads were lost (50.0 %)');
     const json = JSON.parse((await run(['run-query', 'slow-memcpy', path, '--json'])).stdout);
     expect(json.notes).toEqual([expect.stringContaining('2 of 4 calls')]);
+    // A ring was full late in the recording; the calls began at its start.
+    const when = 'This was between 3.0 s and 10.0 s after the start of the recording';
+    const outside = 'outside the time of the calls shown, which began between 0.0 s and 0.0 s.';
+    expect(stderr).toContain(`${when}, ${outside}`);
+    expect(json.notes[0]).toContain(`${when}, ${outside}`);
+    const sums = await run(['run-query', 'memcpy-bandwidth', path]);
+    expect(sums.stderr).toContain(`${when}.`);
   });
 });
 

@@ -5,10 +5,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { readCaptureSchema } from '../../src/capture/schema.js';
 import { EXIT } from '../../src/errors.js';
 import { checkApplies } from '../../src/query/applies.js';
-import { BEHIND_VIEWS, caveats } from '../../src/query/caveats.js';
+import { BEHIND_VIEWS, caveats, caveatText } from '../../src/query/caveats.js';
 import { checkSql, openModelCapture } from '../../src/query/check-sql.js';
 import { readLibrary } from '../../src/query/library.js';
-import { buildCapture, type Row } from '../support/capture-builder.js';
+import type { TimeSpan } from '../../src/query/missing-times.js';
+import { BASE_TIME_NS, buildCapture, type Row } from '../support/capture-builder.js';
 import { failure, named, scratchDir, withCapture } from './helpers.js';
 
 const dir = scratchDir();
@@ -106,11 +107,18 @@ describe('a query does not apply, and says why', () => {
 });
 
 describe('notes under a result', () => {
-  const notes = async (capture: Row, accounting: Row, name = 'slow-memcpy'): Promise<string[]> => {
+  const notes = async (
+    capture: Row,
+    accounting: Row,
+    name = 'slow-memcpy',
+    tables: Readonly<Record<string, readonly Row[]>> = {},
+    shown?: TimeSpan,
+  ): Promise<string[]> => {
     const path = join(mkdtempSync(join(dir, 'notes-')), 'run.duckdb');
     await buildCapture(path, {
       capture,
       packs: [{ pack: 'cuda-runtime' }],
+      tables,
       probes: [{ op: 'cudaMemcpy' }, { op: 'cudaFree' }],
       probeAccounting: [
         { probe_id: 0, hits: 1000, rows: 1000, ...accounting },
@@ -119,7 +127,8 @@ describe('notes under a result', () => {
     });
     const query = library.get(name);
     if (query === undefined) throw new Error(`no query ${name}`);
-    return withCapture(path, (opened) => caveats(opened, query));
+    const found = await withCapture(path, (opened) => caveats(opened, query));
+    return found.map((caveat) => caveatText(caveat, shown));
   };
 
   test('none when all that the query reads is there', async () => {
@@ -136,6 +145,62 @@ describe('notes under a result', () => {
     ]);
     expect((await notes({}, {}, 'alloc-balance'))[0]).toContain('5 of 5 calls');
     expect((await notes({}, {}, 'cuda-api-sum'))[0]).toContain('5 of 1,005 calls');
+  });
+
+  describe('when calls were lost or left out', () => {
+    const second = 1_000_000_000;
+    const at = (s: number): bigint => BASE_TIME_NS + BigInt(s * second);
+    const observed = (s: number, ring_high_water: number): Row => ({
+      ...{ observed_at: s * second, ring_high_water, cpu_ns: 0, rss_bytes: 0 },
+      ...{ busy_threads: 1, overhead_percent: 0 },
+    });
+    const full = {
+      self_observations: [observed(2, 0.1), observed(4, 1), observed(6, 0.2), observed(8, 0.1)],
+    };
+    const lost = { rows: 980, lost_ring_full: 20 };
+    const WHEN = 'This was between 1.0 s and 4.0 s after the start of the recording';
+    const ask = async (
+      accounting: Row,
+      tables: Readonly<Record<string, readonly Row[]>>,
+      shown?: TimeSpan,
+      capture: Row = {},
+    ): Promise<string> => (await notes(capture, accounting, 'slow-memcpy', tables, shown)).join('|');
+
+    test('full rings have a time, with a second before it', async () => {
+      expect(await ask(lost, full)).toMatch(new RegExp(`${WHEN}\\.$`));
+    });
+
+    test('and the calls shown are within or outside of it', async () => {
+      expect(await ask(lost, full, { fromNs: at(3), toNs: at(5) })).toContain(
+        `${WHEN}, within the time of the calls shown, which began between 3.0 s and 5.0 s.`,
+      );
+      expect(await ask(lost, full, { fromNs: at(4.5), toNs: at(9) })).toContain(
+        `${WHEN}, outside the time of the calls shown, which began between 4.5 s and 9.0 s.`,
+      );
+    });
+
+    test('rings that were full at the last observation may have been so to the end', async () => {
+      const atEnd = { self_observations: [observed(2, 0.1), observed(9.5, 0.97)] };
+      expect(await ask(lost, atEnd)).toContain('between 1.0 s and 10.0 s');
+    });
+
+    test('other losses, and full rings nobody saw, are of the whole recording', async () => {
+      const text = await ask({ rows: 970, lost_ring_full: 20, lost_too_deep: 10 }, full);
+      expect(text).toContain('30 of 1,000 calls');
+      expect(text).not.toContain('This was');
+      expect(await ask(lost, { self_observations: [observed(2, 0.5)] })).not.toContain('This was');
+      expect(await ask(lost, {})).not.toContain('This was');
+    });
+
+    test('sampling by --max-overhead lasts from its first step to the end', async () => {
+      const step = (number: number, s: number, to_level: string): Row => ({
+        ...{ step: number, stepped_at: s * second, from_level: 'full', to_level, reason: '' },
+      });
+      const steps = { governor_steps: [step(1, 3, 'no-stacks'), step(2, 5, 'sample 1/4')] };
+      const sampled = { rows: 100, sampled: 900 };
+      expect(await ask(sampled, steps)).toContain('This was between 5.0 s and 10.0 s');
+      expect(await ask(sampled, {})).not.toContain('This was');
+    });
   });
 
   test('views stand for the event tables behind them', () => {
