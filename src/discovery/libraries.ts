@@ -152,7 +152,7 @@ function offerMappings(collector: LibraryCollector, pid: number, files: readonly
  * CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
  */
 function openPathOf(pid: number, root: string, file: MappedFile): string | null {
-  const inside = `/proc/${pid}/root${file.path}`;
+  const inside = `/proc/${pid}/root${withinRoot(pid, file.path)}`;
   if (!file.deleted) {
     const seen = root === '' ? statOf(file.path) : statOf(inside);
     if (seen?.ino === file.inode) {
@@ -163,6 +163,12 @@ function openPathOf(pid: number, root: string, file: MappedFile): string | null 
   }
   const mapped = `/proc/${pid}/map_files/${file.range}`;
   return statOf(mapped)?.ino === file.inode ? mapped : null;
+}
+
+/** A path of the maps as its process knows it: in a chroot the kernel shows us the way to it as well. */
+function withinRoot(pid: number, path: string): string {
+  const root = readProcLink(`/proc/${pid}/root`);
+  return root !== null && root !== '/' && path.startsWith(`${root}/`) ? path.slice(root.length) : path;
 }
 
 function statOf(path: string): { ino: number; dev: number } | undefined {

@@ -248,6 +248,18 @@ describe.skipIf(!canUnshare)('in other mount namespaces', () => {
     expect(files.every((file) => file.buildId === buildId(library))).toBe(true);
   });
 
+  test('a library of a process in a chroot', async () => {
+    const jail = `${folder}/jail`;
+    mkdirSync(jail);
+    const target = await inside(
+      `mount --rbind / ${jail} && mount -t tmpfs none ${jail}/opt && cp ${library} ${jail}/opt/libprobe.so.3 &&
+       exec chroot ${jail} ${opener}`,
+    );
+    await target.open('/opt/libprobe.so.3');
+    const { files } = rescanProcesses({ sonames: ['libprobe.so.*'], pids: [target.pid] }, new Set());
+    expect(files).toMatchObject([{ openPath: `/proc/${target.pid}/root/opt/libprobe.so.3` }]);
+  });
+
   test('a host file mounted into a container is opened by its host path', async () => {
     const target = await inside('true');
     await target.open(library);
