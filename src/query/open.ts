@@ -90,18 +90,35 @@ export async function openCapture(
   return others.length === 0 ? openOne(first, options) : openTogether([first, ...others], options);
 }
 
-async function openOne(file: string, options: OpenOptions): Promise<OpenCapture> {
+/** Absolute path of a file that can be a capture, links resolved. Throws as {@link checkCaptureFile}. */
+function located(file: string): string {
   // An absolute path, so that names such as ":memory:" or "x:y" are never anything but a file.
   const named = resolve(file);
   checkCaptureFile(named);
   // Through a link, DuckDB would look for the .wal outside what its fence lets it read.
-  const path = realpathSync(named);
+  return realpathSync(named);
+}
+
+async function openOne(file: string, options: OpenOptions): Promise<OpenCapture> {
+  const path = located(file);
+  const { opened, asOfNs } = await openAsItIs(path, (readable) => openFenced(readable, path, options));
+  return asOfNs === undefined ? opened : { ...opened, asOfNs };
+}
+
+/** What `open` made of a capture, and of one that is being recorded when its contents are from. */
+interface Opened<T> {
+  opened: T;
+  asOfNs?: bigint;
+}
+
+/** Calls `open` with a file that can be opened: the capture, or a copy of one that is being recorded. */
+async function openAsItIs<T>(path: string, open: (file: string) => Promise<T>): Promise<Opened<T>> {
   for (let look = 1; ; look++) {
     try {
-      return await openFenced(path, path, options);
+      return { opened: await open(path) };
     } catch (error) {
       if (!(error instanceof IngeroError) || error.code !== 'capture-busy') throw error;
-      const live = await openLive(path, options);
+      const live = await openLive(path, open);
       if (live !== null) return live;
       if (look === LOOKS) throw error;
       await sleep(ENDING_MS);
@@ -110,14 +127,14 @@ async function openOne(file: string, options: OpenOptions): Promise<OpenCapture>
 }
 
 /** A running capture as it is now; null when its recorder does not answer, or has just ended. */
-async function openLive(path: string, options: OpenOptions): Promise<OpenCapture | null> {
+async function openLive<T>(path: string, open: (file: string) => Promise<T>): Promise<Opened<T> | null> {
   const snapshot = await takeSnapshot(path).catch((error: unknown) => {
     if (error instanceof HoldLost) return null;
     throw error;
   });
   if (snapshot === null) return null;
   try {
-    return { ...(await openFenced(snapshot.path, path, options)), asOfNs: snapshot.asOfNs };
+    return { opened: await open(snapshot.path), asOfNs: snapshot.asOfNs };
   } finally {
     snapshot.remove();
   }
@@ -176,7 +193,7 @@ async function connectTo(
 
 /**
  * Opens several captures as one, behind the same fence: attached read-only to a database in memory that has a view
- * per table over all of them. A capture that is being recorded cannot be one of them.
+ * per table over all of them. Of one that is being recorded a copy is attached; of several, `asOfNs` is that of the oldest copy.
  */
 async function openTogether(files: readonly string[], options: OpenOptions): Promise<OpenCapture> {
   const spill = options.spill === undefined ? undefined : new PrivateDirectory();
@@ -184,9 +201,15 @@ async function openTogether(files: readonly string[], options: OpenOptions): Pro
   const { connection, close } = await connectTo(instance, spill);
   try {
     const inputs: AttachedCapture[] = [];
+    const times: bigint[] = [];
     for (const [index, file] of files.entries()) {
-      inputs.push(await attachCapture(connection, file, `capture_${index + 1}`));
+      const path = located(file);
+      const attach = (readable: string) => attachCapture(connection, readable, `capture_${index + 1}`);
+      const { opened, asOfNs } = await openAsItIs(path, attach);
+      inputs.push({ ...opened, path });
+      if (asOfNs !== undefined) times.push(asOfNs);
     }
+    const [oldest] = times.sort((a, b) => (a < b ? -1 : 1));
     await connection.run('SET enable_external_access = false');
     await refuseRepeated(connection, inputs);
     const offsets = planOffsets(await largestKeys(connection, inputs));
@@ -197,6 +220,7 @@ async function openTogether(files: readonly string[], options: OpenOptions): Pro
       path: inputs.map(({ path }) => path).join(', '),
       connection,
       schemaVersion: Math.min(...inputs.map(({ schemaVersion }) => schemaVersion)),
+      ...(oldest === undefined ? {} : { asOfNs: oldest }),
       close,
     };
   } catch (error) {

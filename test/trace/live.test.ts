@@ -118,6 +118,36 @@ describe.skipIf(!requireRootAndBpf())('a capture while it is recorded', () => {
     expect(summaryOf(result)).toMatchObject({ accounting: { balanced: true, lost: 0 } });
   });
 
+  test('a running capture and finished ones are asked as one', async () => {
+    const old = await tracer.run(['--', workload.gpuScenarios, 'steady', '5']);
+    const program = await startWaiting(workload.gpuScenarios, ['--pause-us', '2000', 'steady', '1000000']);
+    programs.push(program);
+    const trace = tracer.start(['--json', '--pid', String(program.pid)]);
+    await trace.recording();
+    program.go();
+    for (let tries = 0; tries < 50; tries++) {
+      const { rows } = await look(trace, 'SELECT count(*) > 100 AS some FROM cuda_events');
+      if (rows[0]?.some === true) break;
+      await sleep(100);
+    }
+    const before = Date.now();
+    const sums = `SELECT run_id, count(*) > 100 AS some, (SELECT count(*)::INTEGER FROM capture WHERE ended_at IS NULL) AS running
+      FROM cuda_events GROUP BY run_id ORDER BY run_id`;
+    const { code, stdout, stderr } = await cli.run(['query', trace.capture, old.capture, sums, '--json']);
+    expect(code, stderr + stdout).toBe(0);
+    const { rows, live_as_of } = JSON.parse(stdout);
+    expect(rows).toEqual([
+      { run_id: 1, some: true, running: 1 },
+      { run_id: 2, some: true, running: 1 },
+    ]);
+    expect(Date.parse(live_as_of)).toBeGreaterThan(before - 2000);
+    const named = await cli.run(['run-query', 'cuda-api-sum', old.capture, trace.capture]);
+    expect(named.stdout).toContain('cudaLaunchKernel');
+    expect(named.stderr).toMatch(/Live, as of .*Z; the trace goes on\./);
+    trace.signal('SIGINT');
+    expect(summaryOf(await trace.ended)).toMatchObject({ accounting: { balanced: true, lost: 0 } });
+  });
+
   test('another user gets nothing', async () => {
     // Even where the directory is open to all, the capture and its socket are not.
     chmodSync(tracer.dir, 0o755);
