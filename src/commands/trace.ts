@@ -8,7 +8,7 @@ import { packSigners } from '../packs/signer.js';
 import { readPolicy } from '../policy/read.js';
 import { parseSize } from '../query/limits.js';
 import { parseDuration } from '../trace/duration.js';
-import { type Launcher, takeLauncher } from '../trace/launcher.js';
+import { takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { planReturns, RETURN_PROBES } from '../trace/return-plan.js';
 import { TraceSession } from '../trace/session.js';
@@ -116,7 +116,7 @@ export default class Trace extends BaseCommand {
     const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
     const launcher = takeLauncher();
     const policy = readPolicy();
-    const target = targetOf(flags, argv as string[], launcher);
+    const target = targetOf(flags, argv as string[], commandIn(this.argv));
     const display = process.stderr.isTTY && !this.jsonEnabled() ? new LiveDisplay(process.stderr) : null;
     const packs = PackRegistry.open(flags['pack-dir']).select(flags.pack);
     const session = new TraceSession(
@@ -197,19 +197,27 @@ function sizeFlag(flag: string, text: string | undefined): number | null {
   return bytes;
 }
 
+/** What stands after --, word by word: the parser sorts words by where the same word stands first. */
+function commandIn(args: readonly string[]): string[] {
+  const dashes = args.indexOf('--');
+  return dashes < 0 ? [] : args.slice(dashes + 1);
+}
+
+/** `words`: all that are no flags and no values of flags, those of the command among them. */
 function targetOf(
   flags: { pid: number[] | undefined; comm: string | undefined },
-  argv: readonly string[],
-  launcher: Launcher | null,
+  words: readonly string[],
+  command: readonly string[],
 ): Target {
-  if (argv.length > 0) {
-    if (launcher === null) {
-      throw new IngeroError(`The command to trace stands after --, and ${argv[0]} does not.`, {
-        code: 'command-without-dashes',
-        exitCode: EXIT.usage,
-        expected: `ingero trace [OPTIONS] -- ${argv.join(' ')}`,
-      });
-    }
+  if (words.length > command.length) {
+    const before = words.find((word) => !command.includes(word)) ?? words[0];
+    throw new IngeroError(`The command to trace stands after --, and ${before} does not.`, {
+      code: 'command-without-dashes',
+      exitCode: EXIT.usage,
+      expected: `ingero trace [OPTIONS] -- ${words.join(' ')}`,
+    });
+  }
+  if (command.length > 0) {
     if (flags.pid !== undefined || flags.comm !== undefined) {
       throw new IngeroError('A command cannot be combined with --pid or --comm.', {
         code: 'two-targets',
@@ -217,7 +225,7 @@ function targetOf(
         expected: 'one target: --pid, --comm or -- COMMAND',
       });
     }
-    return { kind: 'command', argv };
+    return { kind: 'command', argv: command };
   }
   if (flags.pid !== undefined) return { kind: 'pids', pids: flags.pid };
   if (flags.comm !== undefined) return { kind: 'comm', comm: flags.comm };

@@ -282,6 +282,18 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
     ]);
   });
 
+  test('the words of a command come in their order, also those that repeat or are values of flags', async () => {
+    const words = ['--lr', '1', '--epochs', '1', '30s', 'cuda-runtime'];
+    const script = `printf '<%s>' "$@"; echo; exec ${workload.gpuScenarios} steady 1`;
+    const flags = ['--duration', '30s', '--pack', 'cuda-runtime'];
+    const result = await tracer.run([...flags, '--', 'sh', '-c', script, 'sh', ...words]);
+    expect(result.stdout).toContain(words.map((word) => `<${word}>`).join(''));
+    expect(result.code).toBe(0);
+    const stray = await tracer.run(['steady', '--', workload.gpuScenarios, 'steady', '1']);
+    expect(stray.code).toBe(2);
+    expect(stray.stderr).toContain('steady does not');
+  });
+
   test('the status of a command is reported, and the trace of it succeeds all the same', async () => {
     // An unknown scenario: usage, exit status 2.
     const result = await tracer.run(['--json', '--', workload.gpuScenarios, 'nonsense']);
