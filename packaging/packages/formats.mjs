@@ -142,7 +142,8 @@ Release: 1
 Summary: ${SUMMARY.split(':')[0]}
 License: Apache-2.0
 AutoReqProv: no
-Requires: glibc >= 2.28, libstdc++, libgcc
+# By what they provide: distributions name the packages differently.
+Requires: libc.so.6(GLIBC_2.28)(64bit), libstdc++.so.6(CXXABI_1.3.11)(64bit), libgcc_s.so.1()(64bit)
 # The files are those their publishers made: nothing is stripped or compiled again.
 %global __os_install_post %{nil}
 %global _build_id_links none

@@ -6,12 +6,13 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
 import { describeSingle } from './support/single.js';
@@ -23,7 +24,10 @@ const CANNOT_FETCH =
 const { version } = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as {
   version: string;
 };
-const FORMATS = ['tar', 'deb', 'npm', 'single', ...(available('rpmbuild', '--version') ? ['rpm'] : [])];
+const RPM = available('rpmbuild', '--version');
+/** Mode, owner and path of each file of an RPM package. */
+const FILES = '[%{FILEMODES:octal} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\\n]';
+const FORMATS = ['tar', 'deb', 'npm', 'single', ...(RPM ? ['rpm'] : [])];
 /** Packing and unpacking 200 MB takes its time on a busy machine. */
 const PATIENCE_MS = 300_000;
 const ROOT_USER = process.getuid?.() === 0;
@@ -193,13 +197,7 @@ describe.skipIf(unfetched)(
             ? readdirSync(join(root, folder)).filter((name) => /ingero/.test(name))
             : [],
         );
-      afterAll(() => {
-        for (const name of mounts) spawnSync('umount', ['-R', join(root, name)]);
-      });
-
-      test('the Debian package is installed, checks, traces, answers, and leaves nothing when it is removed', {
-        timeout: PATIENCE_MS,
-      }, () => {
+      beforeAll(() => {
         execFileSync('sh', [join(PACKAGE_ROOT, 'packaging/packages/clean-root.sh'), root]);
         for (const name of mounts) {
           execFileSync('mount', ['--rbind', `/${name}`, join(root, name)]);
@@ -207,32 +205,93 @@ describe.skipIf(unfetched)(
         }
         execFileSync('sh', [join(PACKAGE_ROOT, 'test/workload/build.sh'), join(work, 'workload')]);
         cpSync(join(work, 'workload'), join(root, 'opt/workload'), { recursive: true });
-        cpSync(named(/\.deb$/), join(root, 'tmp/ingero.deb'));
+      });
+      afterAll(() => {
+        for (const name of mounts) spawnSync('umount', ['-R', join(root, name)]);
+      });
 
-        expect(inside('dpkg', '-i', '/tmp/ingero.deb')).toMatchObject({ status: 0 });
-        expect(ours()).toEqual([
-          ...['ingero', 'ingero', 'ingero', 'ingero-trace.service', 'ingero.conf', 'ingero.8', 'ingero'],
-        ]);
+      /** Whether what was installed checks the host, traces and answers. `files`: those of `ours`. */
+      const expectToWork = (files: readonly string[]): void => {
+        expect(ours()).toEqual(files);
         expect(statSync(join(root, 'usr/lib/ingero/lib/ingero.js')).uid).toBe(0);
         const check = inside('ingero', 'check', '--json');
         expect(check).toMatchObject({ status: 0, stderr: '' });
         expect(check.stdout).toContain('/usr/lib/ingero/native/libbpf.so');
-        const traced = inside(
-          'ingero',
-          'trace',
-          '--out',
-          '/tmp/run.duckdb',
-          '--',
-          '/opt/workload/gpu-scenarios',
-          'steady',
-          '5',
-        );
-        expect(traced).toMatchObject({ status: 0, stderr: '' });
+        rmSync(join(root, 'tmp/run.duckdb'), { force: true });
+        const command = ['/opt/workload/gpu-scenarios', 'steady', '5'];
+        expect(inside('ingero', 'trace', '--out', '/tmp/run.duckdb', '--', ...command)).toMatchObject({
+          status: 0,
+          stderr: '',
+        });
         const lost = inside('ingero', 'run-query', 'what-was-lost', '/tmp/run.duckdb', '--format', 'json');
         expect(lost.stderr).toBe('');
         expect((JSON.parse(lost.stdout) as unknown[])[0]).toMatchObject({ verdict: 'complete' });
+      };
+      const UNITS = ['ingero-trace.service', 'ingero.conf', 'ingero.8', 'ingero'];
+
+      test('the Debian package is installed, checks, traces, answers, and leaves nothing when it is removed', {
+        timeout: PATIENCE_MS,
+      }, () => {
+        cpSync(named(/\.deb$/), join(root, 'tmp/ingero.deb'));
+        expect(inside('dpkg', '-i', '/tmp/ingero.deb')).toMatchObject({ status: 0 });
+        expectToWork(['ingero', 'ingero', 'ingero', ...UNITS]);
         expect(inside('dpkg', '-r', 'ingero')).toMatchObject({ status: 0 });
         expect(ours()).toEqual([]);
+      });
+
+      describe.skipIf(!RPM)('the RPM package', () => {
+        const rpm = (...args: string[]) => spawnSync('rpm', args, { encoding: 'utf8' });
+        const installed = ['--root', root, '--dbpath', '/var/lib/rpm'];
+
+        test('is installed, checks, traces, answers, and leaves nothing when it is removed', {
+          timeout: PATIENCE_MS,
+        }, () => {
+          // The libraries of this root are Debian's: rpm does not know of them.
+          expect(rpm(...installed, '--install', '--nodeps', named(/\.rpm$/)).status).toBe(0);
+          expectToWork(['ingero', 'ingero', ...UNITS]);
+          // Digest, mode and owner of every file, as the package has them.
+          expect(rpm(...installed, '--verify', '--nodeps', 'ingero')).toMatchObject({
+            status: 0,
+            stdout: '',
+          });
+          expect(rpm(...installed, '--erase', 'ingero').status).toBe(0);
+          expect(ours()).toEqual([]);
+        });
+
+        test('runs no script, belongs to root, and nobody else may write to its files', () => {
+          const file = named(/\.rpm$/);
+          expect(rpm('--query', '--package', '--scripts', '--triggers', file).stdout).toBe('');
+          const { stdout } = rpm('--query', '--package', '--queryformat', FILES, file);
+          const files = stdout.trim().split('\n');
+          expect(files.length).toBeGreaterThan(100);
+          const plain = /^(?:40755|100644|100755|120777) root root \/usr\//;
+          expect(files.filter((line) => !plain.test(line))).toEqual([]);
+          const programs = files.filter((line) => line.startsWith('100755'));
+          expect(programs.map((line) => line.slice('100755 root root /usr/lib/ingero/'.length))).toEqual([
+            ...['bin/ingero', 'runtime/node', 'service/trace-round'],
+          ]);
+        });
+
+        test('requires the libraries its files need, by the names RPM gives them', () => {
+          const { stdout } = rpm('--query', '--package', '--requires', named(/\.rpm$/));
+          const required = stdout
+            .trim()
+            .split('\n')
+            .filter((name) => !name.startsWith('rpmlib('))
+            .sort();
+          expect(required).toEqual([
+            ...['libc.so.6(GLIBC_2.28)(64bit)', 'libgcc_s.so.1()(64bit)'],
+            'libstdc++.so.6(CXXABI_1.3.11)(64bit)',
+          ]);
+          const libraries = execFileSync('ldd', [join(bundle(), 'runtime/node')], { encoding: 'utf8' });
+          const provided = spawnSync('/usr/lib/rpm/find-provides', {
+            input: [...libraries.matchAll(/=> (\S+)/g)]
+              .map(([, path]) => realpathSync(path as string))
+              .join('\n'),
+            encoding: 'utf8',
+          });
+          expect(provided.stdout.trim().split('\n')).toEqual(expect.arrayContaining(required));
+        });
       });
     });
   },
