@@ -48,10 +48,16 @@ try {
     sums,
     files.map((name) => `${digestOf(join(values.out, name))}  ${basename(name)}\n`).join(''),
   );
-  if (values.key !== undefined)
-    execFileSync(join(folder, 'bin/ingero'), ['sign', sums, '--key', values.key, '--force'], {
-      stdio: 'inherit',
-    });
+  if (values.key !== undefined) sign(sums, values.key);
 } finally {
   rmSync(work, { recursive: true, force: true });
+}
+
+/** Signs as `ingero sign` does, by a bundle for this machine: the packages may be for another architecture. */
+function sign(file, key) {
+  const signer = join(work, 'signer');
+  execFileSync(process.execPath, [join(ROOT, 'packaging/bundle.mjs'), signer], { stdio: 'inherit' });
+  execFileSync(process.execPath, [join(signer, 'lib/ingero.js'), 'sign', file, '--key', key, '--force'], {
+    stdio: 'inherit',
+  });
 }

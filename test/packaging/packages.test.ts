@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -15,6 +16,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
+import { describeArm64 } from './support/arm64.js';
+import { describeSignedRelease } from './support/signed-release.js';
 import { describeSingle } from './support/single.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
@@ -36,12 +39,24 @@ const work = mkdtempSync(join(tmpdir(), 'ingero-packages-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const first = join(work, 'first');
 
-/** Builds all packages of this architecture; `wrapper` is put in front of the command. */
-function build(out: string, wrapper: readonly string[] = []): { status: number | null; stderr: string } {
-  const [program, ...args] = [...wrapper, process.execPath, BUILD, '--out', out, ...FORMATS] as [
-    string,
-    ...string[],
-  ];
+const trust = join(work, 'trust');
+const key = join(work, 'signing.pem');
+mkdirSync(trust);
+// As docs/signatures.md has it.
+execFileSync('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', key]);
+chmodSync(key, 0o600);
+execFileSync('openssl', ['ec', '-in', key, '-pubout', '-out', join(trust, 'release.pem')], {
+  stdio: 'ignore',
+});
+
+/** Builds and signs all packages; `wrapper` is put in front of the command, `more` are further arguments. */
+function build(
+  out: string,
+  wrapper: readonly string[] = [],
+  more: readonly string[] = [],
+): { status: number | null; stderr: string } {
+  const words = ['--out', out, '--key', key, ...more, ...FORMATS];
+  const [program, ...args] = [...wrapper, process.execPath, BUILD, ...words] as [string, ...string[]];
   const env = { ...process.env, SOURCE_DATE_EPOCH: '1700000000' };
   return spawnSync(program, args, { encoding: 'utf8', env });
 }
@@ -69,7 +84,7 @@ describe.skipIf(unfetched)(
 
     test('are built, with their digests', { timeout: PATIENCE_MS }, () => {
       expect(built).toMatchObject({ status: 0, stderr: '' });
-      expect(readdirSync(first)).toHaveLength(FORMATS.length + 1);
+      expect(readdirSync(first)).toHaveLength(FORMATS.length + 2);
       execFileSync('sha256sum', ['--check', '--quiet', '--strict', 'SHA256SUMS'], { cwd: first });
       execFileSync('sha256sum', ['--check', '--quiet', '--strict', 'SHA256SUMS'], { cwd: bundle() });
     });
@@ -179,7 +194,10 @@ describe.skipIf(unfetched)(
       expect(asked).toMatchObject({ status: 0, stdout: expect.stringMatching(/^answer\r?\n42\r?\n$/) });
     });
 
-    describeSingle({ version, named, bundle });
+    const packages = { version, folder: first, trust, named, bundle };
+    describeSingle(packages);
+    describeSignedRelease(packages);
+    describeArm64(packages, build);
 
     describe.skipIf(!ROOT_USER)('in a clean root', () => {
       const root = join(work, 'root');
