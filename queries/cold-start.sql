@@ -20,52 +20,64 @@
 --   persistence mode. A first launch of milliseconds loads code (lazy loading). Time between calls is the program's own: imports,
 --   reading a model.
 -- @next first-calls, cuda-api-trace
-WITH calls AS (
+WITH by_op AS (
   SELECT
-    run_id, process_id, call_id, start_time, duration_ns, op::VARCHAR AS op, epoch_ns(start_time) AS at_ns,
-    op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' AS launches
+    run_id,
+    process_id,
+    op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' AS launches,
+    min(start_time) AS first_time,
+    max(start_time) AS last_time,
+    min(start_time) FILTER (duration_ns IS NOT NULL) AS first_returned
   FROM cuda_events
+  GROUP BY run_id, process_id, op
 ),
 firsts AS (
   SELECT
     run_id,
     process_id,
-    min(at_ns) AS first_ns,
-    min(at_ns) FILTER (launches) AS launch_ns,
-    arg_min(duration_ns, (at_ns, call_id)) FILTER (launches) AS first_launch_ns
-  FROM calls
+    min(first_time) AS first_time,
+    min(first_time) FILTER (launches) AS launch_time,
+    min(first_returned) FILTER (launches) AS returned_time,
+    -- Of a process without a launch, all its calls.
+    coalesce(launch_time, max(last_time)) AS until_time
+  FROM by_op
   GROUP BY run_id, process_id
 ),
 until AS (
   SELECT
-    run_id,
-    process_id,
-    sum(c.duration_ns)::BIGINT AS in_calls_ns,
-    arg_max(c.op, c.duration_ns) AS slowest_op,
-    max(c.duration_ns) AS slowest_ns
-  FROM calls c
-  JOIN firsts f USING (run_id, process_id)
-  WHERE c.at_ns <= coalesce(f.launch_ns, c.at_ns)
-  GROUP BY run_id, process_id
+    e.run_id,
+    e.process_id,
+    sum(e.duration_ns)::BIGINT AS in_calls_ns,
+    arg_max(e.op, e.duration_ns) AS slowest_op,
+    max(e.duration_ns) AS slowest_ns
+  FROM cuda_events e
+  JOIN firsts f ON f.process_id = e.process_id
+  -- The first condition is for speed: it lets most of the file go unread.
+  WHERE e.start_time <= (SELECT max(until_time) FROM firsts) AND e.start_time <= f.until_time
+  GROUP BY e.run_id, e.process_id
 ),
 usual AS (
-  SELECT run_id, process_id, quantile_disc(c.duration_ns, 0.5) AS usual_launch_ns
-  FROM calls c
-  JOIN firsts f USING (run_id, process_id)
-  WHERE c.launches AND c.at_ns > f.launch_ns
-  GROUP BY run_id, process_id
+  SELECT
+    e.run_id,
+    e.process_id,
+    arg_min(e.duration_ns, e.call_id) FILTER (e.start_time = f.returned_time) AS first_launch_ns,
+    quantile_disc(e.duration_ns, 0.5) FILTER (e.start_time > f.launch_time) AS usual_launch_ns
+  FROM cuda_events e
+  JOIN firsts f ON f.process_id = e.process_id
+  WHERE e.op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR e.op::VARCHAR = 'cudaGraphLaunch'
+  GROUP BY e.run_id, e.process_id
 )
 SELECT
   run_id,
   p.pid,
   p.comm AS process,
   p.started_at,
-  f.first_ns - epoch_ns(p.started_at) AS to_first_call_ns,
-  f.launch_ns - f.first_ns AS to_first_launch_ns,
+  epoch_ns(f.first_time) - epoch_ns(p.started_at) AS to_first_call_ns,
+  epoch_ns(f.launch_time) - epoch_ns(f.first_time) AS to_first_launch_ns,
   n.in_calls_ns,
-  n.slowest_op,
+  n.slowest_op::VARCHAR AS slowest_op,
   n.slowest_ns,
-  f.first_launch_ns,
+  u.first_launch_ns,
   u.usual_launch_ns,
   p.started_at < (SELECT min(started_at) FROM capture c WHERE c.run_id = p.run_id) AS before_recording
 FROM processes p

@@ -18,40 +18,45 @@
 -- @interpret All synchronizations and copies slower while launches stay: the GPU does more or runs slower (throttling). Everything slower,
 --   launches too: the host (CPU frequency, neighbours). Check with nvidia-smi -q -d CLOCK,PERFORMANCE.
 -- @next memcpy-drift, launch-rate, contention
-WITH spans AS MATERIALIZED (
-  SELECT run_id, process_id, min(epoch_ns(start_time)) AS from_ns, max(epoch_ns(start_time)) + 1 AS to_ns
-  FROM cuda_events
-  GROUP BY run_id, process_id
-),
--- 0, 1 or 2: the third of its process's time a call began in.
-thirds AS (
-  SELECT e.run_id, e.process_id, e.layer::VARCHAR AS layer, e.op::VARCHAR AS op, e.duration_ns, 3 * (epoch_ns(e.start_time) - s.from_ns) // (s.to_ns - s.from_ns) AS third
-  FROM cuda_events e
-  JOIN spans s ON s.run_id = e.run_id AND s.process_id = e.process_id
-  WHERE e.duration_ns IS NOT NULL
-),
-per_third AS (
+WITH thirds AS MATERIALIZED (
+  -- The first call of the last two thirds and of the last third begins no earlier than this.
   SELECT
-    run_id, process_id, layer, op, third,
+    process_id,
+    make_timestamp_ns(from_ns + (to_ns - from_ns + 2) // 3) AS first_end,
+    make_timestamp_ns(from_ns + (2 * (to_ns - from_ns) + 2) // 3) AS last_start
+  FROM (
+    SELECT process_id, epoch_ns(min(start_time)) AS from_ns, epoch_ns(max(start_time)) + 1 AS to_ns
+    FROM cuda_events
+    GROUP BY process_id
+  )
+),
+by_op AS (
+  SELECT
+    e.run_id,
+    e.process_id,
+    e.layer,
+    e.op,
     count(*) AS calls,
-    CASE WHEN third <> 1 THEN quantile_disc(duration_ns, 0.5) END AS p50_ns,
-    sum(duration_ns) AS total_ns
-  FROM thirds
-  GROUP BY run_id, process_id, layer, op, third
+    quantile_disc(e.duration_ns, 0.5) FILTER (e.start_time < t.first_end) AS first_third_ns,
+    quantile_disc(e.duration_ns, 0.5) FILTER (e.start_time >= t.last_start) AS last_third_ns,
+    coalesce(sum(e.duration_ns) FILTER (e.start_time >= t.last_start), 0)::BIGINT AS last_third_total_ns
+  FROM cuda_events e
+  JOIN thirds t ON t.process_id = e.process_id
+  WHERE e.duration_ns IS NOT NULL
+  GROUP BY e.run_id, e.process_id, e.layer, e.op
+  HAVING count(*) >= $min_calls
 )
 SELECT
-  t.run_id,
+  b.run_id,
   p.pid,
   p.comm AS process,
-  t.layer,
-  t.op,
-  sum(t.calls)::BIGINT AS calls,
-  max(t.p50_ns) FILTER (t.third = 0) AS first_third_ns,
-  max(t.p50_ns) FILTER (t.third = 2) AS last_third_ns,
-  round(last_third_ns / nullif(first_third_ns, 0), 2) AS change,
-  coalesce(max(t.total_ns) FILTER (t.third = 2), 0)::BIGINT AS last_third_total_ns
-FROM per_third t
-LEFT JOIN processes p ON p.run_id = t.run_id AND p.process_id = t.process_id
-GROUP BY t.run_id, t.process_id, p.pid, p.comm, t.layer, t.op
-HAVING sum(t.calls) >= $min_calls
-ORDER BY change DESC NULLS LAST, last_third_total_ns DESC, t.run_id, p.pid, t.op
+  b.layer::VARCHAR AS layer,
+  b.op::VARCHAR AS op,
+  b.calls,
+  b.first_third_ns,
+  b.last_third_ns,
+  round(b.last_third_ns / nullif(b.first_third_ns, 0), 2) AS change,
+  b.last_third_total_ns
+FROM by_op b
+LEFT JOIN processes p ON p.run_id = b.run_id AND p.process_id = b.process_id
+ORDER BY change DESC NULLS LAST, b.last_third_total_ns DESC, b.run_id, p.pid, b.op::VARCHAR

@@ -22,43 +22,54 @@
 -- @interpret The device is shared: another job, a notebook left open, or workers of the same job on one device. Give each its own device
 --   (CUDA_VISIBLE_DEVICES), or use MPS or MIG where sharing is meant.
 -- @next sync-stalls, whoami
-WITH spans AS (
-  SELECT
-    process_id,
-    min(start_time) AS begun,
-    greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
+WITH calls AS NOT MATERIALIZED (
+  -- Calls of a process that begin in one slice of that length have no longer pause between them.
+  SELECT *, epoch_ns(start_time) // greatest(1, floor($idle_ms * 1000000))::BIGINT AS slice
   FROM cuda_events
+),
+slices AS MATERIALIZED (
+  SELECT process_id, slice, epoch_ns(min(start_time)) AS from_ns, max(epoch_ns(start_time) + coalesce(duration_ns, 0)) AS to_ns
+  FROM calls
+  GROUP BY process_id, slice
+),
+spans AS (
+  SELECT process_id, greatest(max(to_ns) - min(from_ns), 1) AS span_ns
+  FROM slices
   GROUP BY process_id
 ),
 marked AS (
   SELECT
-    process_id,
-    epoch_ns(start_time) AS from_ns,
-    epoch_ns(start_time) + coalesce(duration_ns, 0) AS to_ns,
-    max(epoch_ns(start_time) + coalesce(duration_ns, 0)) OVER (
-      PARTITION BY process_id ORDER BY start_time, call_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS before_ns
-  FROM cuda_events
+    *,
+    max(to_ns) OVER (PARTITION BY process_id ORDER BY slice ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_ns
+  FROM slices
 ),
--- Times in which a process made calls, without longer pauses.
+-- Times in which a process made calls, without longer pauses. A slice touches no more than one of them.
 busy AS (
-  SELECT process_id, min(from_ns) AS from_ns, max(to_ns) AS to_ns
+  SELECT
+    process_id,
+    min(slice) AS first_slice,
+    max(to_ns) // greatest(1, floor($idle_ms * 1000000))::BIGINT AS last_slice,
+    make_timestamp_ns(min(from_ns)) AS from_time,
+    make_timestamp_ns(max(to_ns)) AS to_time
   FROM (
     SELECT
       *,
       count(CASE WHEN before_ns IS NULL OR from_ns > before_ns + $idle_ms * 1000000 THEN 1 END) OVER (
-        PARTITION BY process_id ORDER BY from_ns, to_ns ROWS UNBOUNDED PRECEDING
+        PARTITION BY process_id ORDER BY slice ROWS UNBOUNDED PRECEDING
       ) AS part
     FROM marked
   )
   GROUP BY process_id, part
 ),
 devices AS (
-  SELECT e.process_id, min(e.current_device) AS device, any_value(p.visible_devices) AS visible
-  FROM cuda_events e
+  SELECT e.process_id, e.device, p.visible_devices AS visible
+  FROM (
+    SELECT process_id, min(current_device) AS device
+    FROM cuda_events
+    GROUP BY process_id
+    HAVING min(current_device) IS NOT DISTINCT FROM max(current_device)
+  ) e
   JOIN processes p USING (process_id)
-  GROUP BY e.process_id
-  HAVING count(DISTINCT e.current_device) <= 1
 ),
 pairs AS (
   SELECT a.process_id, b.process_id AS other_id
@@ -66,18 +77,53 @@ pairs AS (
   JOIN devices b ON a.process_id <> b.process_id
   WHERE a.visible IS NOT DISTINCT FROM b.visible AND coalesce(a.device, b.device, 0) = coalesce(b.device, a.device, 0)
 ),
-waits AS (
-  SELECT process_id, tid, start_time, duration_ns, op::VARCHAR AS op, current_device, stack_id
-  FROM cuda_events
+waits AS NOT MATERIALIZED (
+  SELECT process_id, slice, tid, start_time, duration_ns, op, current_device, stack_id
+  FROM calls
   WHERE op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') AND status = 'ok'
 ),
-compared AS (
-  SELECT w.*, p.other_id, b.process_id IS NOT NULL AS shared
-  FROM waits w
-  JOIN pairs p USING (process_id)
-  LEFT JOIN busy b ON b.process_id = p.other_id AND epoch_ns(w.start_time) BETWEEN b.from_ns AND b.to_ns
+wait_slices AS MATERIALIZED (
+  SELECT process_id, slice, count(*) AS waits
+  FROM waits
+  GROUP BY process_id, slice
 ),
-medians AS (
+-- The time of a process's work that touches a slice another waited in, or the last before it.
+work_in AS (
+  SELECT
+    process_id,
+    slice,
+    is_asked,
+    last_value(work IGNORE NULLS) OVER (PARTITION BY process_id ORDER BY slice, is_asked ROWS UNBOUNDED PRECEDING) AS work
+  FROM (
+    SELECT process_id, first_slice AS slice, false AS is_asked, struct_pack(first_slice, last_slice, from_time, to_time) AS work
+    FROM busy
+    UNION ALL
+    SELECT DISTINCT p.other_id, w.slice, true, NULL
+    FROM wait_slices w
+    JOIN pairs p USING (process_id)
+  )
+),
+others AS MATERIALIZED (
+  SELECT w.process_id, p.other_id, w.slice, w.waits, o.work
+  FROM wait_slices w
+  JOIN pairs p USING (process_id)
+  JOIN work_in o ON o.process_id = p.other_id AND o.slice = w.slice AND o.is_asked
+),
+-- Pairs that may have enough waits in both conditions.
+candidates AS (
+  SELECT process_id, other_id
+  FROM others
+  GROUP BY process_id, other_id
+  HAVING coalesce(sum(waits) FILTER (work.last_slice >= slice), 0) >= $min_calls
+    AND coalesce(sum(waits) FILTER (work IS NULL OR work.first_slice = slice OR work.last_slice <= slice), 0) >= $min_calls
+),
+compared AS NOT MATERIALIZED (
+  SELECT w.*, o.other_id, coalesce(w.start_time BETWEEN o.work.from_time AND o.work.to_time, false) AS shared
+  FROM waits w
+  JOIN others o ON o.process_id = w.process_id AND o.slice = w.slice
+  JOIN candidates c ON c.process_id = o.process_id AND c.other_id = o.other_id
+),
+medians AS MATERIALIZED (
   SELECT
     process_id,
     other_id,
@@ -116,7 +162,7 @@ SELECT
   p.comm AS process,
   p.rank,
   f.device,
-  f.op,
+  f.op::VARCHAR AS op,
   coalesce(
     (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
@@ -130,4 +176,4 @@ SELECT
 FROM found f
 JOIN processes p USING (process_id)
 JOIN spans s USING (process_id)
-ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, op
+ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, f.op::VARCHAR

@@ -23,56 +23,112 @@
 -- @interpret Each launch costs the host a microsecond or more, and each kernel is over sooner. Fuse kernels, use larger batches, or record the
 --   sequence into a CUDA graph (PyTorch: torch.compile, CUDA graphs).
 -- @next launch-rate, cuda-api-sum
-WITH launches AS (
+WITH by_op AS (
   SELECT
-    process_id, tid, call_id, start_time, epoch_ns(start_time) AS at_ns, duration_ns, op, current_device, stack_id,
-    epoch_ns(start_time) - lag(epoch_ns(start_time)) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id) AS gap_ns
+    process_id,
+    tid,
+    op::VARCHAR AS op,
+    min(start_time) AS first_start,
+    max(start_time) FILTER (status = 'ok') AS last_start,
+    max(epoch_ns(start_time) + coalesce(duration_ns, 0)) AS to_ns,
+    max(epoch_ns(start_time) + duration_ns) FILTER (status = 'ok') AS ok_to_ns,
+    sum(duration_ns) AS total_ns,
+    count(*) FILTER (status = 'ok') AS ok_calls
   FROM cuda_events
-  WHERE op::VARCHAR LIKE 'cudaLaunch%' AND status = 'ok'
-),
-numbered AS (
-  SELECT
-    *,
-    count(CASE WHEN gap_ns IS NULL OR gap_ns > $max_gap_us * 1000 THEN 1 END) OVER (
-      PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING
-    ) AS burst
-  FROM launches
-),
-bursts AS (
-  SELECT
-    process_id, tid, burst, count(*) AS calls, max(at_ns + duration_ns) - min(at_ns) AS burst_ns, min(start_time) AS start_time,
-    max(start_time) AS last_start, mode(op::VARCHAR) AS op, mode(current_device) AS current_device, mode(stack_id) AS stack_id
-  FROM numbered
-  GROUP BY process_id, tid, burst
-  HAVING count(*) >= $min_burst
+  GROUP BY process_id, tid, cuda_events.op
 ),
 thread_times AS (
   SELECT
     process_id,
     tid,
-    greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns,
-    coalesce(sum(duration_ns) FILTER (op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize')), 0) AS wait_ns
-  FROM cuda_events
+    greatest(max(to_ns) - epoch_ns(min(first_start)), 1) AS span_ns,
+    coalesce(sum(total_ns) FILTER (op IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize')), 0) AS wait_ns,
+    sum(ok_calls) FILTER (op LIKE 'cudaLaunch%') AS launches,
+    sum(total_ns) FILTER (op LIKE 'cudaLaunch%') AS launches_ns,
+    max(last_start) FILTER (op LIKE 'cudaLaunch%') AS last_start,
+    max(ok_to_ns) FILTER (op LIKE 'cudaLaunch%') AS launched_ns
+  FROM by_op
   GROUP BY process_id, tid
 ),
-found AS (
+-- Threads that may have enough launches in bursts. Only theirs need be put in order.
+candidates AS MATERIALIZED (
+  SELECT process_id, tid, span_ns, wait_ns, launches, last_start, launched_ns
+  FROM thread_times
+  WHERE launches >= $min_burst
+    AND 100 * (launches * $max_gap_us * 1000 + launches_ns) / span_ns >= $min_share_pct
+    AND 100 * wait_ns / span_ns <= $max_wait_pct
+),
+placed AS (
   SELECT
     process_id,
     tid,
-    any_value(op) AS op,
-    any_value(current_device) AS device,
-    any_value(stack_id) AS stack_id,
+    start_time,
+    row_number() OVER (PARTITION BY process_id, tid ORDER BY start_time) AS place,
+    lag(start_time) OVER (PARTITION BY process_id, tid ORDER BY start_time) AS before_start,
+    lag(duration_ns) OVER (PARTITION BY process_id, tid ORDER BY start_time) AS before_ns
+  FROM cuda_events
+  WHERE op::VARCHAR LIKE 'cudaLaunch%' AND status = 'ok'
+    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+),
+-- Of min_burst launches in a row, only the first and the last that begin a burst can end or begin one that is long enough.
+blocks AS (
+  SELECT
+    process_id,
+    tid,
+    min(place) AS first_place,
+    max(place) AS last_place,
+    max(start_time) AS last_begin,
+    min(before_start) AS first_end_start,
+    min(epoch_ns(before_start) + coalesce(before_ns, 0)) AS first_end_ns
+  FROM placed
+  WHERE before_start IS NULL OR epoch_ns(start_time) - epoch_ns(before_start) > $max_gap_us * 1000
+  GROUP BY process_id, tid, (place - 1) // greatest($min_burst, 1)
+),
+bursts AS (
+  SELECT
+    process_id,
+    tid,
+    c.span_ns,
+    c.wait_ns,
+    last_begin AS start_time,
+    lead(first_end_start, 1, c.last_start) OVER thread AS last_start,
+    lead(first_end_ns, 1, c.launched_ns) OVER thread - epoch_ns(last_begin) AS burst_ns,
+    lead(first_place, 1, c.launches::BIGINT + 1) OVER thread - last_place AS calls
+  FROM blocks
+  JOIN candidates c USING (process_id, tid)
+  WINDOW thread AS (PARTITION BY process_id, tid ORDER BY first_place)
+),
+found AS MATERIALIZED (
+  SELECT
+    process_id,
+    tid,
+    span_ns,
+    wait_ns,
     min(start_time) AS first_time,
     max(last_start) AS last_time,
     sum(calls) AS calls,
-    sum(burst_ns) AS lost_ns,
-    any_value(span_ns) AS span_ns,
-    any_value(wait_ns) AS wait_ns
+    sum(burst_ns) AS lost_ns
   FROM bursts
-  JOIN thread_times USING (process_id, tid)
+  WHERE calls >= $min_burst
+  GROUP BY process_id, tid, span_ns, wait_ns
+  HAVING 100 * sum(burst_ns) / span_ns >= $min_share_pct
+),
+-- What most launches of the thread were, and from where.
+most AS (
+  SELECT
+    process_id,
+    tid,
+    arg_max(op::VARCHAR, calls) AS op,
+    arg_max(current_device, calls) AS device,
+    arg_max(stack_id, calls) AS stack_id
+  FROM (
+    SELECT process_id, tid, op, current_device, stack_id, count(*) AS calls
+    FROM cuda_events
+    WHERE op::VARCHAR LIKE 'cudaLaunch%' AND status = 'ok'
+      AND process_id BETWEEN (SELECT min(process_id) FROM found) AND (SELECT max(process_id) FROM found)
+    GROUP BY process_id, tid, op, current_device, stack_id
+  )
   GROUP BY process_id, tid
-  HAVING 100 * sum(burst_ns) / any_value(span_ns) >= $min_share_pct
-    AND 100 * any_value(wait_ns) / any_value(span_ns) <= $max_wait_pct
 )
 SELECT
   printf('%d launches back to back, one every %.1f us, and only %.1f %% of the time waiting for the GPU', f.calls, f.lost_ns / f.calls / 1000, 100 * f.wait_ns / f.span_ns) AS finding,
@@ -82,18 +138,19 @@ SELECT
   p.pid,
   p.comm AS process,
   p.rank,
-  f.device,
-  f.op,
+  m.device,
+  m.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
-    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
+    (SELECT fr.function FROM frames fr WHERE fr.stack_id = m.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = m.tid AND t.process_id = m.process_id)
   ) AS site,
   f.first_time,
   f.last_time,
   format(
     'SELECT start_time, op, duration_ns, grid_x, grid_y, grid_z, block_x FROM cuda_events WHERE process_id = {} AND tid = {} AND op::VARCHAR LIKE ''cudaLaunch%'' ORDER BY start_time LIMIT 50',
-    f.process_id, f.tid
+    process_id, tid
   ) AS evidence
 FROM found f
+JOIN most m USING (process_id, tid)
 JOIN processes p USING (process_id)
-ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, op
+ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, m.op

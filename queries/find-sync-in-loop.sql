@@ -25,60 +25,86 @@
 --   cudaDeviceSynchronize that is there for debugging or timing; copy results with cudaMemcpyAsync and wait once per step; in
 --   PyTorch look for .item(), .cpu(), print of a tensor, and CUDA_LAUNCH_BLOCKING=1.
 -- @next sync-stalls, launch-rate
-WITH calls AS (
+WITH calls AS NOT MATERIALIZED (
   SELECT
-    run_id, process_id, tid, call_id, parent_id, start_time, duration_ns, op, current_device, stack_id,
-    status = 'ok' AND op IN (
-      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-      'cuStreamSynchronize', 'cuEventSynchronize'
-    ) AS is_wait,
-    op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' AS is_launch
+    run_id, process_id, tid, call_id, parent_id, start_time, duration_ns, current_device, stack_id,
+    -- Which of the waits it is; NULL for a launch. A small number instead of a name, since millions of them are put in order.
+    nullif(list_position([
+        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+        'cuStreamSynchronize', 'cuEventSynchronize'
+      ], op), 0)::UTINYINT AS wait_op
   FROM events
   WHERE layer IN ('runtime', 'driver')
+    AND (
+      op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' OR status = 'ok' AND op IN (
+        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+        'cuStreamSynchronize', 'cuEventSynchronize'
+      )
+    )
 ),
 -- Only threads that wait long enough are looked at call by call.
-threads_spans AS (
-  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
-  FROM calls
+spans AS (
+  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - epoch_ns(min(start_time)), 1) AS span_ns
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
   GROUP BY process_id, tid
-  HAVING 100 * sum(duration_ns) FILTER (is_wait) / span_ns >= $min_share_pct
+),
+candidates AS MATERIALIZED (
+  SELECT process_id, tid, span_ns
+  FROM spans
+  JOIN (
+    SELECT process_id, tid, sum(duration_ns) AS wait_ns
+    FROM calls
+    WHERE wait_op IS NOT NULL
+    GROUP BY process_id, tid
+  ) USING (process_id, tid)
+  WHERE 100 * wait_ns / span_ns >= $min_share_pct
+),
+-- Not what the runtime or NCCL asks the driver for: that is their call.
+outer_calls AS NOT MATERIALIZED (
+  SELECT process_id, tid, start_time, duration_ns, current_device, stack_id, wait_op
+  FROM calls
+  WHERE parent_id IS NULL
+    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+  UNION ALL
+  SELECT process_id, tid, start_time, duration_ns, current_device, stack_id, wait_op
+  FROM calls c
+  WHERE parent_id IS NOT NULL
+    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+    AND NOT EXISTS (
+      SELECT 1 FROM events o WHERE o.run_id = c.run_id AND o.call_id = c.parent_id AND o.layer IN ('runtime', 'driver', 'nccl')
+    )
+),
+medians AS (
+  SELECT process_id, tid, quantile_cont(duration_ns, 0.5) AS median_ns
+  FROM outer_calls
+  WHERE wait_op IS NOT NULL
+  GROUP BY process_id, tid
 ),
 waits AS (
-  SELECT
-    *,
-    launches - coalesce(lag(launches) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id), 0) AS launches_before,
-    quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, tid) AS median_ns
-  FROM (
-    SELECT
-      *, count(CASE WHEN is_launch THEN 1 END) OVER (PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING) AS launches
-    FROM calls c
-    JOIN threads_spans USING (process_id, tid)
-    WHERE (is_wait OR is_launch)
-      -- Not what the runtime or NCCL asks the driver for: that is their call.
-      AND NOT EXISTS (
-        SELECT 1 FROM events o WHERE o.run_id = c.run_id AND o.call_id = c.parent_id AND o.layer IN ('runtime', 'driver', 'nccl')
-      )
-  )
-  WHERE is_wait
+  SELECT *, place - 1 - coalesce(lag(place) OVER (PARTITION BY process_id, tid ORDER BY place), 0) AS launches_before
+  FROM (SELECT *, row_number() OVER (PARTITION BY process_id, tid ORDER BY start_time) AS place FROM outer_calls)
+  WHERE wait_op IS NOT NULL
 ),
 found AS (
   SELECT
     process_id,
-    mode(op) AS op,
+    tid,
+    span_ns,
+    mode(wait_op) AS wait_op,
     any_value(current_device) FILTER (current_device IS NOT NULL) AS device,
-    mode(tid) AS tid,
     mode(stack_id) AS stack_id,
     min(start_time) AS first_time,
     max(start_time) AS last_time,
     count(*) AS calls,
-    sum(duration_ns) AS lost_ns,
-    any_value(span_ns) AS span_ns,
-    count(DISTINCT tid) AS threads
+    sum(duration_ns) AS lost_ns
   FROM waits
+  JOIN candidates USING (process_id, tid)
+  JOIN medians USING (process_id, tid)
   -- A single long wait is find-stalls' business.
   WHERE launches_before BETWEEN 1 AND $max_launches AND duration_ns < 10 * median_ns
-  GROUP BY process_id, tid
-  HAVING count(*) >= $min_calls AND 100 * sum(duration_ns) / any_value(span_ns) >= $min_share_pct
+  GROUP BY process_id, tid, span_ns
+  HAVING count(*) >= $min_calls AND 100 * sum(duration_ns) / span_ns >= $min_share_pct
 )
 SELECT
   printf('%d waits, each after at most %d launches, took %.1f %% of the thread''s time', f.calls, $max_launches::INTEGER, 100 * f.lost_ns / f.span_ns) AS finding,
@@ -89,7 +115,10 @@ SELECT
   p.comm AS process,
   p.rank,
   f.device,
-  f.op,
+  [
+    'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+    'cuStreamSynchronize', 'cuEventSynchronize'
+  ][f.wait_op] AS op,
   coalesce(
     (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)

@@ -25,44 +25,68 @@
 --   result before it prepares the next step; prepare it meanwhile. Pauses of a service between requests are no loss.
 -- @next time-breakdown, sync-stalls, cuda-api-trace
 -- @nsys gpu_gaps
-WITH calls AS (
+WITH slices AS (
+  -- Two launches that begin in one slice as long as the shortest pause have none between them: its first and last matter.
   SELECT
-    run_id, process_id, tid, call_id, epoch_ns(start_time) AS from_ns, epoch_ns(start_time) + coalesce(duration_ns, 0) AS to_ns,
-    op::VARCHAR AS op
+    process_id,
+    epoch_ns(start_time) // greatest(1, floor($min_ms * 1000000))::BIGINT AS slice,
+    min(start_time) AS first_time,
+    max(start_time) AS last_time
   FROM cuda_events
-  WHERE $pid IS NULL OR pid = $pid
+  WHERE (op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch') AND ($pid IS NULL OR pid = $pid)
+  GROUP BY process_id, slice
 ),
-launches AS (
-  SELECT
-    run_id, process_id, tid, call_id, from_ns,
-    lag(to_ns) OVER (PARTITION BY run_id, process_id ORDER BY from_ns, call_id) AS before_ns
-  FROM calls
-  WHERE op LIKE 'cudaLaunch%Kernel%' OR op = 'cudaGraphLaunch'
+pauses AS (
+  SELECT process_id, first_time AS next_time, lag(last_time) OVER (PARTITION BY process_id ORDER BY slice) AS before_time
+  FROM slices
+  QUALIFY epoch_ns(next_time) - epoch_ns(before_time) >= $min_ms * 1000000
+),
+edges AS MATERIALIZED (
+  SELECT process_id, next_time, unnest([before_time, next_time]) AS edge_time FROM pauses
 ),
 gaps AS MATERIALIZED (
-  SELECT *, from_ns - before_ns AS gap_ns
-  FROM launches
-  WHERE from_ns - before_ns >= $min_ms * 1000000
-  ORDER BY from_ns - before_ns DESC, call_id
+  SELECT
+    l.run_id,
+    l.process_id,
+    epoch_ns(x.next_time) AS from_ns,
+    min(l.call_id) FILTER (l.start_time = x.next_time) AS call_id,
+    arg_min(l.tid, l.call_id) FILTER (l.start_time = x.next_time) AS tid,
+    arg_max(epoch_ns(l.start_time) + coalesce(l.duration_ns, 0), l.call_id) FILTER (l.start_time < x.next_time) AS before_ns,
+    from_ns - before_ns AS gap_ns
+  FROM edges x
+  JOIN cuda_events l ON l.process_id = x.process_id AND l.start_time = x.edge_time
+  WHERE l.op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR l.op::VARCHAR = 'cudaGraphLaunch'
+  GROUP BY l.run_id, l.process_id, x.next_time
+  HAVING gap_ns >= $min_ms * 1000000
+  ORDER BY gap_ns DESC, call_id
   LIMIT $limit
+),
+-- A call that reaches into a pause begins at most one step before it, or takes longer than a step.
+steps AS MATERIALIZED (
+  SELECT greatest(1, min(gap_ns), max(gap_ns) // 1000) AS step_ns FROM gaps
+),
+near AS (
+  SELECT DISTINCT unnest(range(before_ns // step_ns - 1, from_ns // step_ns + 1)) AS step FROM gaps CROSS JOIN steps
+),
+calls AS (
+  SELECT process_id, tid, op, epoch_ns(start_time) AS from_ns, epoch_ns(start_time) + coalesce(duration_ns, 0) AS to_ns
+  FROM cuda_events
+  WHERE epoch_ns(start_time) // (SELECT step_ns FROM steps) IN (SELECT step FROM near) OR duration_ns >= (SELECT step_ns FROM steps)
 ),
 -- Calls of the thread that ends the pause, cut to it.
 parts AS (
-  SELECT
-    g.run_id, g.process_id, g.call_id, c.op,
-    least(c.to_ns, g.from_ns) - greatest(c.from_ns, g.before_ns) AS part_ns
+  SELECT g.run_id, g.call_id, c.op, least(c.to_ns, g.from_ns) - greatest(c.from_ns, g.before_ns) AS part_ns
   FROM gaps g
-  JOIN calls c ON c.run_id = g.run_id AND c.process_id = g.process_id AND c.tid = g.tid
-    AND c.from_ns < g.from_ns AND c.to_ns > g.before_ns
+  JOIN calls c ON c.process_id = g.process_id AND c.tid = g.tid AND c.from_ns < g.from_ns AND c.to_ns > g.before_ns
 ),
 filled AS (
   SELECT
     run_id,
     call_id,
-    coalesce(sum(part_ns) FILTER (op LIKE '%Synchronize'), 0) AS sync_part,
-    coalesce(sum(part_ns) FILTER (op LIKE 'cudaMemcpy%' OR op LIKE 'cudaMemset%'), 0) AS copy_part,
+    coalesce(sum(part_ns) FILTER (op::VARCHAR LIKE '%Synchronize'), 0) AS sync_part,
+    coalesce(sum(part_ns) FILTER (op::VARCHAR LIKE 'cudaMemcpy%' OR op::VARCHAR LIKE 'cudaMemset%'), 0) AS copy_part,
     sum(part_ns) AS calls_ns,
-    arg_max(op, part_ns) AS longest_call,
+    arg_max(op::VARCHAR, part_ns) AS longest_call,
     count(*) AS calls
   FROM parts
   GROUP BY run_id, call_id

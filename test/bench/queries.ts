@@ -25,7 +25,6 @@ const CUDA_OPS: readonly (readonly [string, number])[] = [
   ['cudaDeviceSynchronize', 1],
 ];
 const SLOTS = CUDA_OPS.flatMap(([op, count]) => Array.from({ length: count }, () => op));
-const PROCESSES = 8;
 const VARIANTS = 16;
 
 /** What a program that does without the runtime asks the driver for. */
@@ -37,20 +36,58 @@ const DIRECT_OPS = [
   'cuMemFree_v2',
 ];
 
+/** Who made the calls of a capture, and when. */
+export interface CaptureShape {
+  /** Each with one thread. */
+  processes: number;
+  /** Parts of the rows that are of these layers; the others are of the runtime. */
+  driver: number;
+  /** Calls of the driver past the runtime. */
+  direct: number;
+  nccl: number;
+  torch: number;
+  /** Pauses of 20 ms, evenly spread over the calls of the runtime. */
+  pauses: number;
+}
+
+/**
+ * 8 processes that launch, copy, wait and allocate; driver calls inside one call of ten and some past the runtime; NCCL
+ * and PyTorch rows in between. 83 % of the rows are of the runtime.
+ */
+export const BUSY_HOST: CaptureShape = {
+  processes: 8,
+  driver: 1 / 10,
+  direct: 1 / 50,
+  nccl: 1 / 50,
+  torch: 1 / 33,
+  pauses: 0,
+};
+/** One thread makes all calls: what goes by process or thread is one group of all rows. */
+export const ONE_THREAD: CaptureShape = {
+  processes: 1,
+  driver: 0,
+  direct: 0,
+  nccl: 0,
+  torch: 0,
+  pauses: 200,
+};
+
 /** SQL for a list of names that is indexed from 1. */
 const list = (names: readonly string[]): string => `[${names.map((name) => `'${name}'`).join(', ')}]`;
 
-/**
- * Writes a capture of `rows` events as a busy host would: 8 processes that launch, copy, wait and allocate; driver calls
- * inside one call of ten and some past the runtime; NCCL and PyTorch rows in between. 83 % of the rows are of the runtime.
- */
-export async function buildQueryCapture(path: string, rows: number): Promise<void> {
+/** Writes a capture of `rows` events in which every operation is called as often as in a training step. */
+export async function buildQueryCapture(
+  path: string,
+  rows: number,
+  { processes, pauses, ...shares }: CaptureShape = BUSY_HOST,
+): Promise<void> {
   const schema = readCaptureSchema();
+  const part = (share: number): number => Math.floor(rows * share);
   const parts = {
-    driver: Math.floor(rows / 10),
-    direct: Math.floor(rows / 50),
-    nccl: Math.floor(rows / 50),
-    torch: Math.floor(rows / 33),
+    driver: part(shares.driver),
+    direct: part(shares.direct),
+    nccl: part(shares.nccl),
+    torch: part(shares.torch),
   };
   const cuda = rows - parts.driver - parts.direct - parts.nccl - parts.torch;
   const errors = ['cudaErrorNotReady', 'cudaErrorMemoryAllocation'];
@@ -86,15 +123,15 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
     'bench' AS hostname, '6.18' AS kernel, 'x64' AS arch, 2 AS cpu_count, ${at('0')} AS started_at, ${at(`${rows}::BIGINT * 6000`)} AS ended_at,
     'duration' AS end_reason, []::VARCHAR[] AS command_line, 'all' AS target, '' AS bpf_sha256, 0 AS ring_bytes, true AS accounting_balanced`);
   await run(`INSERT INTO processes BY NAME SELECT 1 AS run_id, 1000 + p AS process_id, 1000 + p AS pid, ${at('0')} AS first_seen,
-    'train' AS comm, p AS rank, 'c' || (p // 4) AS container_id FROM range(${PROCESSES}) t (p)`);
+    'train' AS comm, p AS rank, 'c' || (p // 4) AS container_id FROM range(${processes}) t (p)`);
   await run(`INSERT INTO threads BY NAME SELECT 1 AS run_id, 2000 + p AS tid, 1000 + p AS pid, 1000 + p AS process_id, 'main' AS name,
-    ${at('0')} AS first_seen FROM range(${PROCESSES}) t (p)`);
+    ${at('0')} AS first_seen FROM range(${processes}) t (p)`);
   await run(`INSERT INTO probes BY NAME SELECT 1 AS run_id, 0 AS probe_id, 'cuda-runtime' AS pack, op, '' AS prototype, 'attached' AS state,
     'call' AS mode FROM (SELECT unnest(${list([...CUDA_OPS.map(([op]) => op), ...DIRECT_OPS, 'ncclCommInitRank', 'ncclAllReduce', 'ncclCommGetAsyncError', 'reportMemoryUsageToProfiler', 'reportOutOfMemoryToProfiler'])}) AS op)`);
 
   // One set of arguments for each slot, process and variant.
   await run(`INSERT INTO store.cuda_events_args BY NAME
-    SELECT (slot * ${PROCESSES} + p) * ${VARIANTS} + v AS args_id, ${common},
+    SELECT (slot * ${processes} + p) * ${VARIANTS} + v AS args_id, ${common},
       op, 'runtime' AS layer, v % 4 AS current_device,
       CASE WHEN (op = 'cudaEventQuery' AND v % 4 > 0) OR (op = 'cudaMalloc' AND v = 15) THEN 'error' ELSE 'ok' END AS status,
       CASE WHEN op = 'cudaEventQuery' AND v % 4 > 0 THEN 'cudaErrorNotReady' WHEN op = 'cudaMalloc' AND v = 15 THEN 'cudaErrorMemoryAllocation' END AS error,
@@ -109,47 +146,47 @@ export async function buildQueryCapture(path: string, rows: number): Promise<voi
       CASE WHEN op = 'cudaLaunchKernel' THEN 128 END AS block_x, 1 AS block_y, 1 AS block_z, 0 AS shared_mem_bytes,
       CASE WHEN op = 'cudaMemGetInfo' THEN 1073741824 * (1 + v) END AS free_bytes,
       CASE WHEN op = 'cudaMemGetInfo' THEN 25769803776 END AS total_bytes
-    FROM (SELECT slot, p, v, ${list(SLOTS)}[slot + 1] AS op FROM range(${SLOTS.length}) s (slot), range(${PROCESSES}) t (p), range(${VARIANTS}) u (v))`);
+    FROM (SELECT slot, p, v, ${list(SLOTS)}[slot + 1] AS op FROM range(${SLOTS.length}) s (slot), range(${processes}) t (p), range(${VARIANTS}) u (v))`);
   await run(`INSERT INTO store.cuda_events BY NAME
-    SELECT ${at('r * 6000')} AS start_time, 2000 + p AS tid, r + 1 AS call_id, NULL::UBIGINT AS parent_id,
-      (slot * ${PROCESSES} + p) * ${VARIANTS} + (r // ${SLOTS.length * PROCESSES}) % ${VARIANTS} AS args_id,
+    SELECT ${at(`r * 6000 + r * ${pauses} // ${cuda} * 20000000`)} AS start_time, 2000 + p AS tid, r + 1 AS call_id, NULL::UBIGINT AS parent_id,
+      (slot * ${processes} + p) * ${VARIANTS} + (r // ${SLOTS.length * processes}) % ${VARIANTS} AS args_id,
       CASE WHEN slot >= 90 THEN 20000 + hash(r) % 200000 ELSE 1500 + hash(r) % 3000 END AS duration_ns,
       CASE WHEN ${list(SLOTS)}[slot + 1] LIKE 'cudaM%' THEN 1::UBIGINT << (6 + hash(r + 1) % 20)::INTEGER END AS bytes
-    FROM (SELECT r, r % ${SLOTS.length} AS slot, (r // ${SLOTS.length}) % ${PROCESSES} AS p FROM range(${cuda}) t (r))`);
+    FROM (SELECT r, r % ${SLOTS.length} AS slot, (r // ${SLOTS.length}) % ${processes} AS p FROM range(${cuda}) t (r))`);
   await run(`INSERT INTO store.cuda_driver_events_args BY NAME
-    SELECT p AS args_id, ${common}, 'cuLaunchKernel' AS op, 'driver' AS layer, 'ok' AS status FROM range(${PROCESSES}) t (p)`);
+    SELECT p AS args_id, ${common}, 'cuLaunchKernel' AS op, 'driver' AS layer, 'ok' AS status FROM range(${processes}) t (p)`);
   await run(`INSERT INTO store.cuda_driver_events BY NAME
     SELECT ${at('r * 60000 + 200')} AS start_time, 2000 + p AS tid, 1000000000 + r AS call_id, r * 10 + 1 AS parent_id, p AS args_id,
       1000 + hash(r) % 1000 AS duration_ns
-    FROM (SELECT r, (r * 10 // ${SLOTS.length}) % ${PROCESSES} AS p FROM range(${Math.min(parts.driver, Math.floor(cuda / 10))}) t (r))`);
+    FROM (SELECT r, (r * 10 // ${SLOTS.length}) % ${processes} AS p FROM range(${Math.min(parts.driver, Math.floor(cuda / 10))}) t (r))`);
   await run(`INSERT INTO store.cuda_driver_events_args BY NAME
-    SELECT ${PROCESSES} * (1 + v) + p AS args_id, ${common}, op, 'driver' AS layer, 'ok' AS status, p % 4 AS current_device,
+    SELECT ${processes} * (1 + v) + p AS args_id, ${common}, op, 'driver' AS layer, 'ok' AS status, p % 4 AS current_device,
       CASE WHEN op LIKE 'cuMemcpy%' THEN 'h2d' END AS kind, CASE WHEN op LIKE 'cuMemcpy%' THEN 4096 * (1 + v) END AS src_ptr,
       CASE WHEN op LIKE 'cuMem%_v2' AND op NOT LIKE 'cuMemcpy%' THEN 1048576 * (1 + v // ${DIRECT_OPS.length}) END AS ptr
-    FROM (SELECT v, p, ${list(DIRECT_OPS)}[1 + v % ${DIRECT_OPS.length}] AS op FROM range(${DIRECT_OPS.length * VARIANTS}) u (v), range(${PROCESSES}) t (p))`);
+    FROM (SELECT v, p, ${list(DIRECT_OPS)}[1 + v % ${DIRECT_OPS.length}] AS op FROM range(${DIRECT_OPS.length * VARIANTS}) u (v), range(${processes}) t (p))`);
   await run(`INSERT INTO store.cuda_driver_events BY NAME
     SELECT ${at('r * 300000 + 900')} AS start_time, 2000 + p AS tid, 4000000000 + r AS call_id, NULL::UBIGINT AS parent_id,
-      ${PROCESSES} * (1 + v) + p AS args_id, 2000 + hash(r) % 20000 AS duration_ns,
+      ${processes} * (1 + v) + p AS args_id, 2000 + hash(r) % 20000 AS duration_ns,
       CASE WHEN v % ${DIRECT_OPS.length} IN (1, 3) THEN 1::UBIGINT << (6 + hash(r + 1) % 20)::INTEGER END AS bytes
-    FROM (SELECT r, r % ${PROCESSES} AS p, (r // ${PROCESSES}) % ${DIRECT_OPS.length * VARIANTS} AS v FROM range(${parts.direct}) t (r))`);
+    FROM (SELECT r, r % ${processes} AS p, (r // ${processes}) % ${DIRECT_OPS.length * VARIANTS} AS v FROM range(${parts.direct}) t (r))`);
   await run(`INSERT INTO store.nccl_events_args BY NAME
-    SELECT v * ${PROCESSES} + p AS args_id, ${common}, ['ncclCommInitRank', 'ncclAllReduce', 'ncclAllGather'][v + 1] AS op,
-      'nccl' AS layer, 'ok' AS status, 5 + p AS comm, CASE v WHEN 0 THEN 77 END AS comm_id, CASE v WHEN 0 THEN ${PROCESSES} END AS nranks,
+    SELECT v * ${processes} + p AS args_id, ${common}, ['ncclCommInitRank', 'ncclAllReduce', 'ncclAllGather'][v + 1] AS op,
+      'nccl' AS layer, 'ok' AS status, 5 + p AS comm, CASE v WHEN 0 THEN 77 END AS comm_id, CASE v WHEN 0 THEN ${processes} END AS nranks,
       CASE v WHEN 0 THEN p END AS rank, CASE WHEN v > 0 THEN 'float32' END AS datatype
-    FROM range(3) u (v), range(${PROCESSES}) t (p)`);
+    FROM range(3) u (v), range(${processes}) t (p)`);
   await run(`INSERT INTO store.nccl_events BY NAME
     SELECT ${at('r * 300000')} AS start_time, 2000 + p AS tid, 2000000000 + r AS call_id, NULL::UBIGINT AS parent_id,
-      CASE WHEN r < ${PROCESSES} THEN p ELSE (1 + (r // ${PROCESSES}) % 2) * ${PROCESSES} + p END AS args_id,
-      3000 + hash(r) % 3000 AS duration_ns, CASE WHEN r >= ${PROCESSES} THEN 1048576 END AS bytes
-    FROM (SELECT r, r % ${PROCESSES} AS p FROM range(${parts.nccl}) t (r))`);
+      CASE WHEN r < ${processes} THEN p ELSE (1 + (r // ${processes}) % 2) * ${processes} + p END AS args_id,
+      3000 + hash(r) % 3000 AS duration_ns, CASE WHEN r >= ${processes} THEN 1048576 END AS bytes
+    FROM (SELECT r, r % ${processes} AS p FROM range(${parts.nccl}) t (r))`);
   await run(`INSERT INTO store.torch_alloc_events_args BY NAME
-    SELECT (v * ${PROCESSES} + p) AS args_id, ${common}, 'reportMemoryUsageToProfiler' AS op, 'torch' AS layer, 'entry' AS status, 'cuda' AS device_type,
+    SELECT (v * ${processes} + p) AS args_id, ${common}, 'reportMemoryUsageToProfiler' AS op, 'torch' AS layer, 'entry' AS status, 'cuda' AS device_type,
       0 AS device, 512 * (1 + v // 2) AS ptr, 8589934592 AS reserved_bytes
-    FROM range(64) u (v), range(${PROCESSES}) t (p)`);
+    FROM range(64) u (v), range(${processes}) t (p)`);
   await run(`INSERT INTO store.torch_alloc_events BY NAME
     SELECT ${at('r * 200000')} AS start_time, 2000 + p AS tid, 3000000000 + r AS call_id, NULL::UBIGINT AS parent_id,
-      v * ${PROCESSES} + p AS args_id, (CASE WHEN v % 2 = 0 THEN 1 ELSE -1 END) * 512 * (1 + v // 2) AS delta_bytes, 1073741824 + v AS allocated_bytes
-    FROM (SELECT r, r % ${PROCESSES} AS p, (r // ${PROCESSES}) % 64 AS v FROM range(${parts.torch}) t (r))`);
+      v * ${processes} + p AS args_id, (CASE WHEN v % 2 = 0 THEN 1 ELSE -1 END) * 512 * (1 + v // 2) AS delta_bytes, 1073741824 + v AS allocated_bytes
+    FROM (SELECT r, r % ${processes} AS p, (r // ${processes}) % 64 AS v FROM range(${parts.torch}) t (r))`);
   await run('CHECKPOINT');
   connection.closeSync();
   instance.closeSync();

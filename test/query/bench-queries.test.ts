@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { benchQueries, buildQueryCapture } from '../bench/queries.js';
+import { benchQueries, buildQueryCapture, ONE_THREAD } from '../bench/queries.js';
 import { scratchDir } from './helpers.js';
 
 test('the capture of the bench has rows for every layer, and every query answers on it within its memory', async () => {
@@ -20,4 +20,13 @@ test('the capture of the bench has rows for every layer, and every query answers
   ]) {
     expect(rows[name], name).toBeGreaterThan(0);
   }
+}, 120_000);
+
+test('every query answers within its memory where one thread made all calls, and finds its pauses', async () => {
+  const path = join(scratchDir(), 'one-thread.duckdb');
+  await buildQueryCapture(path, 1_000_000, ONE_THREAD);
+  // About what ten times the rows take of 1 GiB.
+  const costs = await benchQueries(path, '160MiB', 1);
+  expect(costs.filter(({ failure }) => failure !== undefined)).toEqual([]);
+  expect(costs.find(({ name }) => name === 'launch-gaps')?.rows).toBe(50);
 }, 120_000);
