@@ -26,11 +26,16 @@ export interface AttachOutcome {
   error: string | null;
 }
 
+/** What holds probes in place: a descriptor of the kernel, or a link of libbpf. */
+interface Link {
+  isReturn: boolean;
+  close: () => void;
+}
+
 /** The links that hold probes in place; closing them removes the probes. */
 export class ProbeLinks {
   readonly #object: BpfObject;
-  readonly #links: Pointer[] = [];
-  readonly #fds: number[] = [];
+  readonly #links: Link[] = [];
 
   constructor(object: BpfObject) {
     this.#object = object;
@@ -66,7 +71,7 @@ export class ProbeLinks {
     if (this.#object.uprobeMulti) {
       const fd = createUprobeMultiLink(this.#object.programFd('on_load'), path, [offset], [0], false);
       if (fd < 0) return lastErrno().text;
-      this.#fds.push(fd);
+      this.#links.push({ isReturn: false, close: () => closeSync(fd) });
       return null;
     }
     const link = this.#object.libbpf.bpf_program__attach_uprobe_opts(
@@ -77,20 +82,27 @@ export class ProbeLinks {
       uprobeOpts(0, false),
     );
     if (link === null) return lastErrno().text;
-    this.#links.push(link);
+    this.#links.push(this.#perfLink(link, false));
     return null;
   }
 
-  /** Removes every probe. No program runs for them afterwards. */
+  /**
+   * Removes every probe; no program runs for them afterwards. Entry probes go first: removing a link takes the kernel
+   * up to a tenth of a second, and calls entered meanwhile would never be seen to return.
+   */
   close(): void {
-    for (const fd of this.#fds) closeSync(fd);
-    for (const link of this.#links) this.#object.libbpf.bpf_link__destroy(link);
-    this.#fds.length = 0;
+    for (const returns of [false, true]) {
+      for (const { isReturn, close } of this.#links) if (isReturn === returns) close();
+    }
     this.#links.length = 0;
   }
 
+  #perfLink(link: Pointer, isReturn: boolean): Link {
+    return { isReturn, close: () => this.#object.libbpf.bpf_link__destroy(link) };
+  }
+
   #attachMulti(path: string, points: readonly ProbePoint[]): boolean {
-    const made: number[] = [];
+    const made: Link[] = [];
     for (const program of ['on_return', 'on_return_text', 'on_entry', 'on_entry_text'] as const) {
       const group = points.filter((point) => programsOf(point).some(({ name }) => name === program));
       if (group.length === 0) continue;
@@ -103,12 +115,12 @@ export class ProbeLinks {
         isReturn,
       );
       if (fd < 0) {
-        for (const other of made) closeSync(other);
+        for (const other of made) other.close();
         return false;
       }
-      made.push(fd);
+      made.push({ isReturn, close: () => closeSync(fd) });
     }
-    this.#fds.push(...made);
+    this.#links.push(...made);
     return true;
   }
 
@@ -131,7 +143,7 @@ export class ProbeLinks {
 
   #attachPerf(path: string, point: ProbePoint): string | null {
     const { libbpf } = this.#object;
-    const made: Pointer[] = [];
+    const made: Link[] = [];
     for (const { name, isReturn } of programsOf(point)) {
       const program = this.#object.program(name);
       const link = libbpf.bpf_program__attach_uprobe_opts(
@@ -143,10 +155,10 @@ export class ProbeLinks {
       );
       if (link === null) {
         const { text } = lastErrno();
-        for (const other of made) libbpf.bpf_link__destroy(other);
+        for (const other of made) other.close();
         return text;
       }
-      made.push(link);
+      made.push(this.#perfLink(link, isReturn));
     }
     this.#links.push(...made);
     return null;

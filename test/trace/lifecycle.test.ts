@@ -188,6 +188,22 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
     expect(seconds).toBeLessThan(4);
   });
 
+  test('that ends amid calls has all of them whole, but the one on its way', async () => {
+    const process = await waiting('steady', '1000000');
+    const trace = tracer.start(['--pid', String(process.pid), '--duration', '1s']);
+    await trace.attached(workload.cudart);
+    process.go();
+    await trace.ended;
+    const { calls, unwound, in_flight } = await one(
+      trace.capture,
+      `SELECT count(*)::INTEGER AS calls, count(*) FILTER (status = 'unwound')::INTEGER AS unwound,
+              count(*) FILTER (status = 'in_flight')::INTEGER AS in_flight FROM cuda_events`,
+    );
+    expect(calls).toBeGreaterThan(1000);
+    expect(unwound).toBe(0);
+    expect(in_flight).toBeLessThanOrEqual(1);
+  });
+
   test.each([[700], [1300], [1900]])(
     'killed after %i ms of recording: what is older than a second is in the file, and the probes are gone',
     async (ms) => {
