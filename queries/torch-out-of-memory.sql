@@ -12,8 +12,8 @@
 -- @column step - -- 0 is the failure, -1 the allocation or free before it, and so on
 -- @column start_time UTC -- When it happened
 -- @column tid - -- Thread
--- @column event - -- out of memory, alloc or free
--- @column bytes bytes -- Asked for, allocated or freed
+-- @column event - -- out of memory, alloc, free; or what became of a segment of the device's memory: segment alloc, segment free, segment map, segment unmap
+-- @column bytes bytes -- Asked for, allocated or freed; size of the segment
 -- @column allocated_bytes bytes -- Used by tensors after it
 -- @column reserved_bytes bytes -- Held by the allocator after it
 -- @column unused_bytes bytes -- Held and not used
@@ -43,8 +43,13 @@ SELECT
   s.step,
   s.start_time,
   s.tid,
-  CASE WHEN s.requested_bytes IS NOT NULL THEN 'out of memory' WHEN s.delta_bytes < 0 THEN 'free' ELSE 'alloc' END AS event,
-  coalesce(s.requested_bytes, abs(s.delta_bytes)) AS bytes,
+  CASE
+    WHEN s.requested_bytes IS NOT NULL THEN 'out of memory'
+    WHEN s.action IS NOT NULL THEN replace(s.action::VARCHAR, '_', ' ')
+    WHEN s.delta_bytes < 0 THEN 'free'
+    ELSE 'alloc'
+  END AS event,
+  coalesce(s.requested_bytes, abs(s.delta_bytes), s.segment_bytes) AS bytes,
   s.allocated_bytes,
   s.reserved_bytes,
   s.reserved_bytes::BIGINT - s.allocated_bytes::BIGINT AS unused_bytes

@@ -106,7 +106,7 @@ export class EventTable {
   readonly #offsetHigh: number;
   readonly #thinnings: Thinning[] = [];
   /** Threads of some of the rows appended lately. */
-  readonly #busyThreads = new Set<number>();
+  readonly #callsOfThread = new Map<number, number>();
   #rows = 0;
   #args = 0;
 
@@ -288,16 +288,19 @@ export class EventTable {
     return 0;
   }
 
-  /** Adds the threads that have called since this was last asked. Those with few calls may be left out. */
-  takeBusyThreads(into: Set<number>): void {
+  /** Adds a part of the calls each thread has made since this was last asked; threads with few calls may be left out. */
+  takeCallsOfThreads(into: Map<number, number>): void {
     this.#noteThreads();
-    for (const tid of this.#busyThreads) into.add(tid);
-    this.#busyThreads.clear();
+    for (const [tid, calls] of this.#callsOfThread) into.set(tid, (into.get(tid) ?? 0) + calls);
+    this.#callsOfThread.clear();
   }
 
   #noteThreads(): void {
     const tids = this.#tid.values;
-    for (let row = 0; row < this.#rows; row += THREAD_STRIDE) this.#busyThreads.add(tids[row] as number);
+    for (let row = 0; row < this.#rows; row += THREAD_STRIDE) {
+      const tid = tids[row] as number;
+      this.#callsOfThread.set(tid, (this.#callsOfThread.get(tid) ?? 0) + 1);
+    }
   }
 
   /** Commits everything appended so far. Argument sets go first, so a row never points to a missing one. */

@@ -91,10 +91,21 @@ export interface RecorderResult {
   endReason: EndReason;
 }
 
+/** What happened since the observation before. */
+export interface Observation {
+  /** Threads that called; those with few calls may be left out. */
+  busyThreads: number;
+  /** Part of the calls, 0 to 1, that the thread made that calls most. */
+  busiestShare: number;
+  /** Largest backlog, as a share of a ring. */
+  ringHighWater: number;
+  /** Longest commit; null when there was none. */
+  flushMaxNs: bigint | null;
+}
+
 export type FromRecorder =
   | { type: 'ready' }
-  /** Since the observation before. */
-  | { type: 'observation'; busyThreads: number; ringHighWater: number; flushMaxNs: bigint | null }
+  | ({ type: 'observation' } & Observation)
   | { type: 'summary'; ops: readonly OpSummary[]; rows: number; ringHighWater: number }
   /** Recording cannot go on; the tracer answers with `finish`. */
   | { type: 'stopped'; reason: EndReason; detail: string }

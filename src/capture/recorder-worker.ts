@@ -18,6 +18,7 @@ import { ProcessIds } from './process-ids.js';
 import type {
   EndReason,
   FromRecorder,
+  Observation,
   OpSummary,
   ProbeAccounting,
   RecorderResult,
@@ -457,17 +458,22 @@ class Recorder {
     return rows;
   }
 
-  /** What happened since the observation before. */
-  #observe(): { busyThreads: number; ringHighWater: number; flushMaxNs: bigint | null } {
-    const busy = new Set<number>();
-    for (const table of this.#tables.values()) table.takeBusyThreads(busy);
+  #observe(): Observation {
+    const calls = new Map<number, number>();
+    for (const table of this.#tables.values()) table.takeCallsOfThreads(calls);
+    const all = [...calls.values()].reduce((sum, count) => sum + count, 0);
     const ringHighWater = Math.max(
       0,
       ...this.#readers.map((reader) => reader.takeRecentHighWater() / reader.bytes),
     );
     const flushMaxNs = this.#flushMaxMs === null ? null : BigInt(Math.round(this.#flushMaxMs * 1e6));
     this.#flushMaxMs = null;
-    return { busyThreads: busy.size, ringHighWater, flushMaxNs };
+    return {
+      busyThreads: calls.size,
+      busiestShare: all === 0 ? 1 : Math.max(...calls.values()) / all,
+      ringHighWater,
+      flushMaxNs,
+    };
   }
 
   #highWater(): number {

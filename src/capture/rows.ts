@@ -532,7 +532,7 @@ export type SelfObservationsRow = {
   bpf_run_ns?: bigint | null;
   /** Threads that called since the sample before [threads] */
   busy_threads: number;
-  /** What recording took from each of them, in percent of a core: calls times what a call costs by its cost class (docs/overhead.md) [percent] */
+  /** What recording took from the one that calls most, in percent of a core: its calls times what a call costs by its cost class (docs/overhead.md) [percent] */
   overhead_percent: number;
 };
 

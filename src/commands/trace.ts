@@ -56,7 +56,7 @@ export default class Trace extends BaseCommand {
     'max-size': Flags.string({ description: 'Stop when the capture has this size: 500MB, 10GiB.' }),
     'max-overhead': Flags.string({
       description:
-        'Percent of a core recording may take from each busy thread; beyond it less is recorded, step by step. [default: more than 2 is only told]',
+        'Percent of a core recording may take from the busiest thread; beyond it less is recorded, step by step. [default: more than 2 is only told]',
     }),
     'min-free': Flags.string({
       description: 'Stop when less than this is free beside the capture: 1GiB. [default: 16 to 64 MiB]',

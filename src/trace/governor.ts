@@ -45,15 +45,15 @@ export interface ProbeLoad {
   calls: number;
 }
 
-/** Percent of a core that recording takes from each busy thread. */
+/** Percent of a core that recording takes from the thread that calls most, which makes `busiestShare` of the calls. */
 export function overheadPercent(
   loads: readonly ProbeLoad[],
   level: Level,
   intervalMs: number,
-  busyThreads: number,
+  busiestShare: number,
 ): number {
   const ns = loads.reduce((sum, { cost, calls }) => sum + calls * callCost(cost, level), 0);
-  return (ns / 1e6 / intervalMs / Math.max(1, busyThreads)) * 100;
+  return (ns / 1e6 / intervalMs) * busiestShare * 100;
 }
 
 /** Intervals in a row above the limit before anything is done: one may be a burst. */
@@ -94,8 +94,8 @@ export class Governor {
   }
 
   /** Looks at one interval; the step to take now, or null. */
-  observe(loads: readonly ProbeLoad[], intervalMs: number, busyThreads: number): Step | null {
-    const cost = (level: Level): number => overheadPercent(loads, level, intervalMs, busyThreads);
+  observe(loads: readonly ProbeLoad[], intervalMs: number, busiestShare: number): Step | null {
+    const cost = (level: Level): number => overheadPercent(loads, level, intervalMs, busiestShare);
     const now = cost(this.level);
     this.#above = now > this.#limitPercent ? this.#above + 1 : 0;
     if (this.#above < PATIENCE || this.level.kind === 'detached') return null;
@@ -109,8 +109,9 @@ export class Governor {
       from,
       to: this.level,
       reason:
-        `${now.toFixed(1)} % of a core per busy thread, at most ${this.#limitPercent} %: ` +
-        `${Math.round(loads.reduce((sum, { calls }) => sum + calls, 0))} calls of ${busyThreads === 1 ? 'one thread' : `${busyThreads} threads`} in ${Math.round(intervalMs)} ms`,
+        `${now.toFixed(1)} % of a core from the busiest thread, at most ${this.#limitPercent} %: ` +
+        `${Math.round(loads.reduce((sum, { calls }) => sum + calls, 0))} calls in ${Math.round(intervalMs)} ms, ` +
+        `${Math.round(busiestShare * 100)} % of them its own`,
     };
   }
 }

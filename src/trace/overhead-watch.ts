@@ -1,12 +1,12 @@
 import type { Row } from '../capture/capture-file.js';
 import { monotonicNs, wallClockNs } from '../capture/clock.js';
-import type { FromRecorder, ToRecorder } from '../capture/recorder-protocol.js';
+import type { Observation, ToRecorder } from '../capture/recorder-protocol.js';
 import type { BpfObject } from '../loader/object.js';
 import type { CompiledProbe } from '../packs/model.js';
 import { Governor, type Level, levelName, overheadPercent, type ProbeCost, type Step } from './governor.js';
 import { hasStack } from './plan.js';
 
-/** What a probe costs nobody notices: more is worth a word. Percent of a core per busy thread. */
+/** What a probe costs nobody notices: more is worth a word. Percent of a core, of the busiest thread. */
 export const USUAL_LIMIT_PERCENT = 2;
 
 /** How often what recording costs is looked at, ms: where a limit has to be kept, and where it is only written down. */
@@ -22,8 +22,6 @@ export interface WatchedProbe {
   cost: ProbeCost;
 }
 
-type Observation = Extract<FromRecorder, { type: 'observation' }>;
-
 /**
  * Keeps an eye on what recording costs: writes it into the capture and steps down where a limit was given. Without one
  * nothing is changed, and what goes beyond the usual is only told.
@@ -38,7 +36,7 @@ export class OverheadWatch {
   readonly #hits = new Map<number, bigint>();
   #steps = 0;
   #lastMs = performance.now();
-  /** Largest overhead seen, percent of a core per busy thread. */
+  /** Largest overhead seen, percent of a core, of the busiest thread. */
   highestPercent = 0;
 
   /** `limitPercent`: null where none was asked for. */
@@ -63,12 +61,12 @@ export class OverheadWatch {
   }
 
   /** What the time since the last observation cost. Returns the step that was taken, or null. */
-  observe({ busyThreads, ringHighWater, flushMaxNs }: Omit<Observation, 'type'>): Step | null {
+  observe({ busyThreads, busiestShare, ringHighWater, flushMaxNs }: Observation): Step | null {
     const now = performance.now();
     const intervalMs = now - this.#lastMs;
     this.#lastMs = now;
     const loads = this.#probes.map(({ id, cost }) => ({ cost, calls: this.#callsOf(id) }));
-    const percent = overheadPercent(loads, this.level, intervalMs, busyThreads);
+    const percent = overheadPercent(loads, this.level, intervalMs, busiestShare);
     this.highestPercent = Math.max(this.highestPercent, percent);
     const { user, system } = process.cpuUsage();
     const row: Row = {
@@ -82,7 +80,7 @@ export class OverheadWatch {
       overhead_percent: percent,
     };
     this.#send({ type: 'rows', table: 'self_observations', rows: [row] });
-    const step = this.#governor?.observe(loads, intervalMs, busyThreads) ?? null;
+    const step = this.#governor?.observe(loads, intervalMs, busiestShare) ?? null;
     if (step !== null) this.#take(step);
     return step;
   }

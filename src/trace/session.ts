@@ -103,7 +103,7 @@ export interface TraceLimits {
   durationMs: number | null;
   /** Of the capture. */
   sizeBytes: number | null;
-  /** What recording may take of a core from each busy thread; where there is none, more than usual is only told. */
+  /** What recording may take of a core from the busiest thread; where there is none, more than usual is only told. */
   overheadPercent: number | null;
 }
 
@@ -129,7 +129,7 @@ export interface TraceOutcome {
   /** Exit status of the traced command; null when there was none or it was killed. */
   commandStatus: number | null;
   commandRefused: boolean;
-  /** Most that recording took of a core from each busy thread, predicted from counts. */
+  /** Most that recording took of a core from the busiest thread, predicted from counts. */
   overheadPercent: number;
 }
 

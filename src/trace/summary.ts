@@ -21,7 +21,7 @@ export interface TraceSummary {
     lost: number;
     balanced: boolean;
   };
-  /** Most that recording took of a core from each busy thread, percent; predicted from the calls counted. */
+  /** Most that recording took of a core from the busiest thread, percent; predicted from the calls counted. */
   overhead_percent: number;
   /** Largest share of a ring buffer that was waiting, 0 to 1. */
   ring_high_water: number;
@@ -74,7 +74,7 @@ export function describeOutcome(summary: TraceSummary): string[] {
   lines.push(...describeReturns(summary.return_probes));
   if (summary.overhead_percent > USUAL_LIMIT_PERCENT) {
     lines.push(
-      `Recording took up to ${summary.overhead_percent.toFixed(1)} % of a core from each busy thread; --max-overhead limits it.`,
+      `Recording took up to ${summary.overhead_percent.toFixed(1)} % of a core from the busiest thread; --max-overhead limits it.`,
     );
   }
   if (summary.failure !== null) lines.push(`The file could not be completed: ${summary.failure}`);

@@ -52,9 +52,12 @@ test('rows of calls that began after recording was thinned stand for more, whene
   table.append(record(at + 99n, 0), 0);
   // The second thinning is not of this probe, and takes the place of the first.
   table.append(record(at + 100n, 0), 0);
-  const busy = new Set<number>();
-  table.takeBusyThreads(busy);
-  expect([...busy]).toEqual([101]);
+  const calls = new Map([[102, 3]]);
+  table.takeCallsOfThreads(calls);
+  expect([...calls]).toEqual([
+    [102, 3],
+    [101, 1],
+  ]);
   table.close();
   const rows = await connection
     .runAndReadAll('SELECT sample_weight, current_device FROM cuda_events ORDER BY start_time')
