@@ -28,9 +28,17 @@ WITH returned AS (
   WHERE layer IN ('runtime', 'driver', 'nccl') AND status IN ('ok', 'error')
   GROUP BY process_id
 ),
+-- One failure is one call: what fails inside a call is either returned by it or was dealt with there.
+nested AS (
+  SELECT e.run_id, e.call_id
+  FROM events e
+  JOIN events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+  WHERE e.status = 'error' AND o.layer IN ('runtime', 'driver', 'nccl')
+),
 failed AS (
   SELECT *, coalesce(error, 'error ' || return_code) AS name
   FROM events e
+  ANTI JOIN nested USING (run_id, call_id)
   WHERE status = 'error' AND layer IN ('runtime', 'driver', 'nccl')
     AND coalesce(error, '') NOT IN (
       'cudaErrorNotReady', 'cudaErrorPeerAccessAlreadyEnabled', 'cudaErrorHostMemoryAlreadyRegistered',
@@ -38,8 +46,6 @@ failed AS (
     )
     -- These hand an error out a second time.
     AND op NOT IN ('cudaGetLastError', 'cudaPeekAtLastError')
-    -- One failure is one call: what fails inside a call is either returned by it or was dealt with there.
-    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
 -- PyTorch's allocator asks again when it is refused memory, and reports when that fails too: find-torch-out-of-memory
 -- and find-torch-fragmentation say so.

@@ -23,13 +23,19 @@
 --   The last launches before it on the same stream are the suspects; with several ranks, find the one that does not wait.
 -- @next in-flight-calls
 WITH ended AS (SELECT run_id, coalesce(ended_at, started_at) AS ended_at FROM capture),
+-- What the runtime or NCCL asks the driver for: that is their call.
+nested AS (
+  SELECT e.run_id, e.call_id
+  FROM events e
+  JOIN events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+  WHERE e.status = 'in_flight' AND o.layer IN ('runtime', 'driver', 'nccl')
+),
 flying AS (
   SELECT e.*, epoch_ns(c.ended_at) - epoch_ns(e.start_time) AS age_ns
   FROM events e
   JOIN ended c USING (run_id)
+  ANTI JOIN nested n ON n.run_id = e.run_id AND n.call_id = e.call_id
   WHERE e.status = 'in_flight' AND e.layer IN ('runtime', 'driver', 'nccl')
-    -- Not what the runtime or NCCL asks the driver for: that is their call.
-    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
 begun AS (SELECT process_id, min(start_time) AS begun FROM events WHERE layer IN ('runtime', 'driver', 'nccl') GROUP BY process_id),
 found AS (

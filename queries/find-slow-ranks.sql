@@ -30,15 +30,21 @@ WITH ranks AS (
   WHERE p.rank IS NOT NULL AND e.layer IN ('runtime', 'driver')
   GROUP BY e.process_id
 ),
+-- What the runtime or NCCL asks the driver for: that is their call.
+nested AS (
+  SELECT e.run_id, e.call_id
+  FROM events e
+  JOIN events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+  WHERE e.layer = 'driver' AND e.op LIKE 'cu%Synchronize%' AND o.layer IN ('runtime', 'driver', 'nccl')
+),
 waits AS (
   SELECT *
   FROM events e
+  ANTI JOIN nested USING (run_id, call_id)
   WHERE status = 'ok' AND op IN (
       'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
       'cuStreamSynchronize', 'cuEventSynchronize'
     )
-    -- Not what the runtime or NCCL asks the driver for: that is their call.
-    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),
 together AS (SELECT max(from_ns) AS from_ns, min(to_ns) AS to_ns, count(*) AS ranks FROM ranks),
 waited AS (

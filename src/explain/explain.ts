@@ -10,6 +10,9 @@ import { DETECTION_PREFIX, type Finding, rankFindings, toFinding, type Unranked 
 /** Findings of one detection that are looked at: a program with a thousand processes is told of the worst. */
 const MOST_FINDINGS = 20;
 
+/** Failures of one detection that leave the others their answer: it does not apply, or does not fit into memory. */
+const SKIPPED_FOR = ['query-does-not-apply', 'sql-out-of-memory'];
+
 /** What `ingero explain --json` prints. */
 export interface Explanation {
   findings: Finding[];
@@ -28,7 +31,7 @@ export function detections(library: ReadonlyMap<string, NamedQuery>): NamedQuery
 
 /**
  * Runs every detection on a capture and ranks what they find. `files` is how the reader named the capture, or the captures.
- * Throws IngeroError as a query does; a detection that does not apply is skipped with its reason.
+ * Throws IngeroError as a query does; a detection that does not apply, or needs more memory than there is, is skipped with its reason.
  */
 export async function explain(
   capture: OpenCapture,
@@ -46,7 +49,7 @@ export async function explain(
       if (rows.length === 0) clean.push(query.name);
       for (const row of rows) found.push(toFinding(query, row, files));
     } catch (error) {
-      if (!(error instanceof IngeroError) || error.code !== 'query-does-not-apply') throw error;
+      if (!(error instanceof IngeroError) || !SKIPPED_FOR.includes(error.code)) throw error;
       skipped.push({ detection: query.name, reason: error.message });
     }
   }
