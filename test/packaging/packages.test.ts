@@ -1,6 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
-  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -16,6 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
+import { makeKeys } from '../support/keys.js';
 import { describeArm64 } from './support/arm64.js';
 import { describeSignedRelease } from './support/signed-release.js';
 import { describeSingle } from './support/single.js';
@@ -39,15 +39,7 @@ const work = mkdtempSync(join(tmpdir(), 'ingero-packages-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const first = join(work, 'first');
 
-const trust = join(work, 'trust');
-const key = join(work, 'signing.pem');
-mkdirSync(trust);
-// As docs/signatures.md has it.
-execFileSync('openssl', ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', key]);
-chmodSync(key, 0o600);
-execFileSync('openssl', ['ec', '-in', key, '-pubout', '-out', join(trust, 'release.pem')], {
-  stdio: 'ignore',
-});
+const keys = makeKeys(work, 'release');
 
 /** Builds and signs all packages; `wrapper` is put in front of the command, `more` are further arguments. */
 function build(
@@ -55,7 +47,7 @@ function build(
   wrapper: readonly string[] = [],
   more: readonly string[] = [],
 ): { status: number | null; stderr: string } {
-  const words = ['--out', out, '--key', key, ...more, ...FORMATS];
+  const words = ['--out', out, '--key', keys.key, ...more, ...FORMATS];
   const [program, ...args] = [...wrapper, process.execPath, BUILD, ...words] as [string, ...string[]];
   const env = { ...process.env, SOURCE_DATE_EPOCH: '1700000000' };
   return spawnSync(program, args, { encoding: 'utf8', env });
@@ -194,7 +186,7 @@ describe.skipIf(unfetched)(
       expect(asked).toMatchObject({ status: 0, stdout: expect.stringMatching(/^answer\r?\n42\r?\n$/) });
     });
 
-    const packages = { version, folder: first, trust, named, bundle };
+    const packages = { version, folder: first, keys, named, bundle };
     describeSingle(packages);
     describeSignedRelease(packages);
     describeArm64(packages, build);

@@ -8,13 +8,15 @@ import type { BuiltPackages } from './built-packages.js';
 const PATIENCE_MS = 300_000;
 
 /** What `npm run package -- --key` signs. */
-export function describeSignedRelease({ version, folder, trust, named, bundle }: BuiltPackages): void {
+export function describeSignedRelease({ version, folder, keys, named, bundle }: BuiltPackages): void {
   describe('the signed release', () => {
     const work = mkdtempSync(join(tmpdir(), 'ingero-signed-'));
     chmodSync(work, 0o755);
     afterAll(() => rmSync(work, { recursive: true, force: true }));
     const run = (...args: string[]) =>
-      spawnSync(join(bundle(), 'bin/ingero'), [...args, '--trust', trust, '--json'], { encoding: 'utf8' });
+      spawnSync(join(bundle(), 'bin/ingero'), [...args, '--trust', keys.trust, '--json'], {
+        encoding: 'utf8',
+      });
     const packages = readdirSync(folder).filter((name) => !name.startsWith('SHA256SUMS'));
 
     test('verify names the signer, and finds every package as it was', () => {
@@ -33,7 +35,7 @@ export function describeSignedRelease({ version, folder, trust, named, bundle }:
     test('plain openssl and sha256sum say the same', () => {
       const script = `sed -n 's/^signature: //p' SHA256SUMS.sig | openssl base64 -d -A > "$2/sums.der" &&
         openssl dgst -sha256 -verify "$1" -signature "$2/sums.der" SHA256SUMS && sha256sum --check --quiet --strict SHA256SUMS`;
-      const checked = spawnSync('sh', ['-c', script, 'sh', join(trust, 'release.pem'), work], {
+      const checked = spawnSync('sh', ['-c', script, 'sh', keys.publicKey, work], {
         cwd: folder,
         encoding: 'utf8',
       });
@@ -48,7 +50,7 @@ export function describeSignedRelease({ version, folder, trust, named, bundle }:
         bundles: [{ version, arch: process.arch }],
         unlisted: [],
       });
-      const text = spawnSync(named(/\.bin$/), ['mirror', 'verify', folder, '--trust', trust], {
+      const text = spawnSync(named(/\.bin$/), ['mirror', 'verify', folder, '--trust', keys.trust], {
         encoding: 'utf8',
         env: { PATH: '/usr/bin:/bin', INGERO_UNPACK_DIR: join(work, 'unpacked') },
       });

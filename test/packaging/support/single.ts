@@ -1,4 +1,5 @@
-import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -19,6 +20,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../../src/paths.js';
 import type { BuiltPackages } from './built-packages.js';
@@ -116,6 +118,28 @@ export function describeSingle({ version, named, bundle }: BuiltPackages): void 
       expect(stderr).toBe('');
       expect(stdout.trim().split('\n')).toHaveLength(3);
       copyIn(place);
+    });
+
+    test('what a killed first start left is not used, and goes after an hour', async () => {
+      const folder = join(work, 'killed');
+      const env = { PATH: '/usr/bin:/bin', INGERO_UNPACK_DIR: folder };
+      const child = spawn(executable(), ['--version'], { stdio: 'ignore', env });
+      const ended = once(child, 'exit');
+      while (!existsSync(folder) || readdirSync(folder).length === 0) await setImmediate();
+      child.kill('SIGKILL');
+      await ended;
+      const left = copyIn(folder);
+      expect(left).toContain('/.partial-');
+      expect(run(['--version'], env)).toMatchObject({ status: 0, stderr: '' });
+      expect(readdirSync(folder)).toHaveLength(2);
+
+      const before = Date.now() / 1000 - 2 * 3600;
+      utimesSync(left, before, before);
+      rmSync(join(folder, readdirSync(folder).find((name) => name.startsWith('ingero-')) as string), {
+        recursive: true,
+      });
+      expect(run(['--version'], env)).toMatchObject({ status: 0, stderr: '' });
+      expect(copyIn(folder)).toContain('/ingero-');
     });
 
     test('is not updated in place of an installation it is not part of', () => {
