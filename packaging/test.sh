@@ -39,6 +39,7 @@ need llvm-strip-14 llvm-14
 [ -e /usr/include/bpf/bpf_helpers.h ] || apt_install libbpf-dev || [ "${CI:-}" != true ]
 need strace strace
 need setpriv util-linux
+need setcap libcap2-bin
 need rpmbuild rpm
 need sqlite3 sqlite3
 need systemd-analyze systemd

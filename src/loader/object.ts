@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readFileSync, readSync } from 'node:fs';
+import { basename } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { PACKAGE_ROOT } from '../paths.js';
 import { lastErrno } from '../trust/libc.js';
@@ -20,11 +21,14 @@ import {
   type Libbpf,
   openOpts,
   type Pointer,
+  uprobeOpts,
 } from './libbpf.js';
 
 const OBJECT_DIR = `${PACKAGE_ROOT}/src/loader/bpf`;
 const BPF_ANY = 0n;
 const EBADF = 9;
+/** Where in the object's file a probe is tried: behind its ELF header. */
+const TRIAL_OFFSET = 64;
 
 export interface LoadOptions {
   /** Process filter; see BpfSettings. */
@@ -51,10 +55,15 @@ interface Features {
   sleepable: boolean;
 }
 
+function objectPath(): string {
+  return `${OBJECT_DIR}/ingero.${process.arch}.bpf.o`;
+}
+
 /** Reads the BPF object of this architecture and checks it against the digest that ships with it. */
 export function readBpfObject(): { bytes: Buffer; sha256: string } {
-  const name = `ingero.${process.arch}.bpf.o`;
-  const bytes = readFileSync(`${OBJECT_DIR}/${name}`);
+  const path = objectPath();
+  const name = basename(path);
+  const bytes = readFileSync(path);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const expected = (JSON.parse(readFileSync(`${OBJECT_DIR}/digests.json`, 'utf8')) as Record<string, string>)[
     name
@@ -109,10 +118,37 @@ export class BpfObject {
       }
     }
     const single = BpfObject.#tryLoad(libbpf, bytes, sha256, options, { multi: false, sleepable: true });
-    if (single instanceof BpfObject) return single;
+    if (single instanceof BpfObject) return single.#withPerfLinks();
     const plain = BpfObject.#tryLoad(libbpf, bytes, sha256, options, { multi: false, sleepable: false });
-    if (plain instanceof BpfObject) return plain;
+    if (plain instanceof BpfObject) return plain.#withPerfLinks();
     throw loadError(plain.errno, plain.log);
+  }
+
+  /**
+   * This object, when the kernel takes a probe by a perf link from this process; tried on a file nobody runs. Throws
+   * `probes-refused`: CAP_PERFMON was enough from Linux 5.8 until the summer of 2025 (commit ba677dbe77af, in stable releases).
+   */
+  #withPerfLinks(): this {
+    const link = this.libbpf.bpf_program__attach_uprobe_opts(
+      this.program('on_load'),
+      -1,
+      objectPath(),
+      TRIAL_OFFSET,
+      uprobeOpts(0, false),
+    );
+    if (link !== null) {
+      this.libbpf.bpf_link__destroy(link);
+      return this;
+    }
+    const { text } = lastErrno();
+    this.close();
+    for (const { fd } of this.rings) closeSync(fd);
+    throw new IngeroError(`The kernel refused a probe by a perf link: ${text}.`, {
+      code: 'probes-refused',
+      exitCode: EXIT.notReady,
+      expected: 'root or CAP_SYS_ADMIN, as kernels without multi-uprobe links take it; some take CAP_PERFMON',
+      next: 'Trace with sudo, or boot Linux 6.6 or newer, where CAP_BPF and CAP_PERFMON are enough.',
+    });
   }
 
   static #tryLoad(

@@ -46,10 +46,11 @@ export function planPrivileges(request: PrivilegeRequest): PrivilegePlan {
         : 'later libraries are looked for in processes of the same user, which takes none',
     };
   }
-  // Multi-uprobe links need nothing once the programs are loaded; perf events need CAP_PERFMON each time.
+  // Multi-uprobe links need nothing once the programs are loaded; perf links need CAP_SYS_ADMIN each time, on some kernels
+  // CAP_PERFMON.
   const wanted: Capability[] = [
     ...FINDING,
-    ...(attachMethod === 'perf-link' ? (['CAP_PERFMON'] as const) : []),
+    ...(attachMethod === 'perf-link' ? (['CAP_PERFMON', 'CAP_SYS_ADMIN'] as const) : []),
   ];
   return {
     user,

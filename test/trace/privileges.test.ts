@@ -1,5 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -47,7 +56,13 @@ function threadsOf(pid: number): Record<string, string>[] {
 }
 
 describe('the plan', () => {
-  const all = capabilitySet(['CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH', 'CAP_PERFMON', 'CAP_BPF']);
+  const all = capabilitySet([
+    'CAP_SYS_PTRACE',
+    'CAP_DAC_READ_SEARCH',
+    'CAP_PERFMON',
+    'CAP_BPF',
+    'CAP_SYS_ADMIN',
+  ]);
   const user = { uid: 1000, gid: 1000, name: 'op', home: '/home/op', shell: '/bin/sh' };
   const request = {
     keep: 'auto',
@@ -75,6 +90,7 @@ describe('the plan', () => {
     expect(planPrivileges({ ...request, keep: 'find', attachMethod: 'perf-link' }).keep).toEqual([
       ...finding,
       'CAP_PERFMON',
+      'CAP_SYS_ADMIN',
     ]);
   });
 
@@ -86,9 +102,12 @@ describe('the plan', () => {
 describe.skipIf(!requireRootAndBpf())('privileges', () => {
   let tracer: Tracer;
   let workload: Workload;
+  /** In a folder only root may look into. */
+  let privateCopy: Workload;
   const started: Waiting[] = [];
   beforeAll(async () => {
     workload = copyWorkload();
+    privateCopy = copyWorkload();
     tracer = await buildTracer();
     chmodSync(tracer.dir, 0o755);
     chmodSync(workload.dir, 0o755);
@@ -99,6 +118,7 @@ describe.skipIf(!requireRootAndBpf())('privileges', () => {
   afterAll(() => {
     tracer?.remove();
     workload?.remove();
+    privateCopy?.remove();
   });
 
   /** A path in a folder of the user nobody. */
@@ -261,6 +281,90 @@ describe.skipIf(!requireRootAndBpf())('privileges', () => {
       const result = await tracer.run(['--json', '--', '/bin/true'], { out, wrapper: as(name) });
       expect(result.code).toBe(3);
       expect(JSON.parse(result.stdout)).toMatchObject({ error: { code: 'bpf-load' } });
+    });
+
+    test.each([
+      ['where everybody may read', ['bpf', 'perfmon', 'sys_ptrace'], true],
+      ['in a private folder', ['bpf', 'perfmon', 'sys_ptrace'], false],
+      ['in a private folder', ['bpf', 'perfmon', 'sys_ptrace', 'dac_read_search'], true],
+      ['in another mount namespace', ['bpf', 'perfmon', 'dac_read_search'], false],
+      ['in another mount namespace', ['bpf', 'perfmon', 'sys_ptrace'], true],
+    ])('a library of another user %s, with %j: found %j', async (place, held, isFound) => {
+      const program = {
+        'where everybody may read': workload.gpuScenarios,
+        'in a private folder': privateCopy.gpuScenarios,
+        'in another mount namespace': join(workload.dir, 'elsewhere'),
+      }[place] as string;
+      writeFileSync(
+        join(workload.dir, 'elsewhere'),
+        `#!/bin/sh
+         exec unshare --mount sh -c 'mount -t tmpfs none /mnt && cp -a ${workload.dir} /mnt/job &&
+           exec /mnt/job/gpu-scenarios "$@"' sh "$@"`,
+        { mode: 0o755 },
+      );
+      const process = await startWaiting(program, ['steady', '1000000', '--pause-us', '300']);
+      started.push(process);
+      process.go();
+      const out = outOfNobody([...place.split(' '), ...held].join('-'));
+      const result = await tracer.run(['--pid', String(process.pid), '--duration', '1500ms'], {
+        out,
+        wrapper: as(...held),
+        env: { HOME: tracer.dir },
+      });
+      expect(result.stderr).toBe('');
+      const { calls } = await one(out, 'SELECT count(*)::INTEGER AS calls FROM cuda_events');
+      expect([(calls as number) > 0, result.code]).toEqual([isFound, expect.any(Number)]);
+    });
+
+    test('file capabilities of Node.js do as well; the command has none of them', async ({ skip }) => {
+      const node = join(tracer.dir, 'node');
+      copyFileSync(process.execPath, node);
+      const { status } = spawnSync('setcap', ['cap_bpf,cap_perfmon+ep', node]);
+      if (status !== 0) skip('no setcap (libcap2-bin), or a file system without extended attributes');
+      const out = outOfNobody('file');
+      const options = { out, node, wrapper: as(), env: { HOME: tracer.dir } };
+      const result = await tracer.run(['--', workload.gpuScenarios, 'steady', '20'], options);
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      await expectComplete(out);
+      const { calls } = await one(out, 'SELECT count(*)::INTEGER AS calls FROM cuda_events');
+      expect(calls).toBeGreaterThan(100);
+      const { stdout } = await tracer.run(['--force', '--', '/bin/cat', '/proc/self/status'], options);
+      expect(rights(stdout)).toMatchObject({ CapPrm: '0000000000000000', CapAmb: '0000000000000000' });
+    });
+
+    test('perf links take CAP_SYS_ADMIN, and what is refused is said before there is a capture', async () => {
+      const out = outOfNobody('perf');
+      // One function: hundreds of perf links take the kernel a minute to remove.
+      const pack = join(tracer.dir, 'one.yaml');
+      writeFileSync(
+        pack,
+        `name: one
+version: 1.0.0
+description: One function
+layer: runtime
+libraries:
+  - soname: libcudart.so.*
+table: cuda_events
+probes:
+  - prototype: int cudaMalloc(void **devPtr, size_t size)
+`,
+      );
+      const run = (...caps: string[]) =>
+        tracer.run(
+          [
+            ...['--json', '--force', '--attach-method', 'perf-link', '--pack', pack],
+            ...['--', workload.gpuScenarios, 'steady', '20'],
+          ],
+          { out, wrapper: as(...caps), env: { HOME: tracer.dir } },
+        );
+      const { code, stdout } = await run('bpf', 'perfmon');
+      // Kernels without the correction of 2025 take CAP_PERFMON.
+      if (code !== 0) {
+        expect([code, JSON.parse(stdout)]).toMatchObject([3, { error: { code: 'probes-refused' } }]);
+        expect(readdirSync(join(out, '..'))).toEqual([]);
+      }
+      expect((await run('bpf', 'sys_admin')).code).toBe(0);
+      await expectComplete(out);
     });
   });
 });

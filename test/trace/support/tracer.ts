@@ -52,6 +52,8 @@ export interface TraceOptions {
   wrapper?: readonly string[];
   /** Path of the capture; by default a new one. */
   out?: string;
+  /** Node.js that runs it; by default the one that runs the tests. */
+  node?: string;
 }
 
 /** An installed ingero, and a directory for what its traces write. */
@@ -87,7 +89,7 @@ export async function buildTracer(): Promise<Tracer> {
     const capture = options.out ?? path();
     const [program, ...rest] = [
       ...(options.wrapper ?? []),
-      process.execPath,
+      options.node ?? process.execPath,
       cli.bin,
       'trace',
       '--out',
