@@ -1,8 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { available } from '../../packs/support/tools.js';
 import type { BuiltPackages } from './built-packages.js';
 
@@ -32,10 +31,10 @@ export function describeArm64(
 ): void {
   const here = process.arch === 'x64' && available('aarch64-linux-gnu-gcc', '--version');
   describe.skipIf(!here)(`for AArch64${here ? '' : ' (skipped: no cross compiler)'}`, () => {
-    const work = mkdtempSync(join(tmpdir(), 'ingero-arm64-'));
+    // Made when the tests run, and removed with the other packages.
+    const work = join(folder, '../arm64');
     const out = join(work, 'out');
     const unpacked = join(work, 'unpacked');
-    afterAll(() => rmSync(work, { recursive: true, force: true }));
     const ending = (end: string): string =>
       join(out, readdirSync(out).find((name) => name.endsWith(end)) ?? `nothing that ends with ${end}`);
     beforeAll(() => {
