@@ -24,16 +24,20 @@ WITH RECURSIVE nested AS MATERIALIZED (
 inner_time AS MATERIALIZED (
   SELECT run_id, parent_id AS call_id, coalesce(sum(duration_ns), 0)::BIGINT AS inner_ns FROM nested GROUP BY run_id, parent_id
 ),
+-- Calls whose parent was not recorded are outermost as well.
+orphans AS MATERIALIZED (
+  SELECT run_id, call_id, op, layer, status, duration_ns
+  FROM nested
+  WHERE NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = nested.run_id AND o.call_id = nested.parent_id)
+),
 outermost AS NOT MATERIALIZED (
   SELECT run_id, call_id, op, layer, status, duration_ns
   FROM events
   WHERE parent_id IS NULL AND ($pid IS NULL OR pid = $pid)
   UNION ALL
   SELECT run_id, call_id, op, layer, status, duration_ns
-  FROM nested
-  WHERE NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = nested.run_id AND o.call_id = nested.parent_id)
+  FROM orphans
 ),
--- Only calls with others inside are followed one by one: most have none.
 tree AS (
   SELECT run_id, call_id, op AS path, 1 AS depth, layer, status, duration_ns
   FROM outermost
@@ -45,23 +49,29 @@ tree AS (
   WHERE t.depth < $max_depth
 ),
 calls AS (
-  SELECT run_id, op AS path, 1 AS depth, layer, status, duration_ns, 0 AS inner_ns
+  SELECT run_id, op AS path, 1 AS depth, layer, 1 AS calls, status, duration_ns, duration_ns AS self_ns
   FROM outermost
-  ANTI JOIN inner_time USING (run_id, call_id)
   UNION ALL
-  SELECT run_id, path, depth, layer, status, duration_ns, coalesce(inner_ns, 0)
+  SELECT run_id, path, depth, layer, 1, status, duration_ns, duration_ns - coalesce(inner_ns, 0)
   FROM tree
   LEFT JOIN inner_time USING (run_id, call_id)
+  WHERE depth > 1
+  UNION ALL
+  -- What the outermost calls spent in calls inside of them.
+  SELECT run_id, path, depth, layer, 0, NULL, NULL, -inner_ns
+  FROM tree
+  JOIN inner_time USING (run_id, call_id)
+  WHERE depth = 1 AND duration_ns IS NOT NULL
 )
 SELECT
   run_id,
   path,
   depth,
   layer,
-  count(*) AS calls,
+  sum(calls)::BIGINT AS calls,
   count(*) FILTER (status = 'error') AS errors,
   coalesce(sum(duration_ns), 0)::BIGINT AS total_ns,
-  coalesce(sum(duration_ns - inner_ns), 0)::BIGINT AS self_ns,
+  coalesce(sum(self_ns), 0)::BIGINT AS self_ns,
   max(duration_ns) AS max_ns
 FROM calls
 GROUP BY run_id, path, depth, layer

@@ -61,7 +61,7 @@ candidates AS MATERIALIZED (
   WHERE 100 * wait_ns / span_ns >= $min_share_pct
 ),
 -- Not what the runtime or NCCL asks the driver for: that is their call.
-outer_calls AS NOT MATERIALIZED (
+outer_calls AS (
   SELECT process_id, tid, start_time, duration_ns, current_device, stack_id, wait_op
   FROM calls
   WHERE parent_id IS NULL
@@ -75,14 +75,11 @@ outer_calls AS NOT MATERIALIZED (
       SELECT 1 FROM events o WHERE o.run_id = c.run_id AND o.call_id = c.parent_id AND o.layer IN ('runtime', 'driver', 'nccl')
     )
 ),
-medians AS (
-  SELECT process_id, tid, quantile_cont(duration_ns, 0.5) AS median_ns
-  FROM outer_calls
-  WHERE wait_op IS NOT NULL
-  GROUP BY process_id, tid
-),
 waits AS (
-  SELECT *, place - 1 - coalesce(lag(place) OVER (PARTITION BY process_id, tid ORDER BY place), 0) AS launches_before
+  SELECT
+    *,
+    place - 1 - coalesce(lag(place) OVER (PARTITION BY process_id, tid ORDER BY place), 0) AS launches_before,
+    quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, tid) AS median_ns
   FROM (SELECT *, row_number() OVER (PARTITION BY process_id, tid ORDER BY start_time) AS place FROM outer_calls)
   WHERE wait_op IS NOT NULL
 ),
@@ -100,7 +97,6 @@ found AS (
     sum(duration_ns) AS lost_ns
   FROM waits
   JOIN candidates USING (process_id, tid)
-  JOIN medians USING (process_id, tid)
   -- A single long wait is find-stalls' business.
   WHERE launches_before BETWEEN 1 AND $max_launches AND duration_ns < 10 * median_ns
   GROUP BY process_id, tid, span_ns
