@@ -18,7 +18,7 @@
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
 -- @sampling pairs
--- @fidelity exact -- Return values as the program received them: of a call within a call the outer one counts. "Not ready" (polling), "peer access already enabled" and "host memory already registered" are no failures; memory PyTorch reports as refused is left to the detections about PyTorch.
+-- @fidelity exact -- Return values as the program received them: of a call within a call the outer one counts. "Not ready" (polling), "peer access already enabled" and "host memory already registered" are no failures, nor are calls the runtime makes while the program ends; memory PyTorch reports as refused is left to the detections about PyTorch.
 -- @interpret Start with the first error: later ones often follow from it, and errors of asynchronous work are reported by a later, innocent call.
 --   cudaErrorMemoryAllocation: see find-leaks and alloc-balance for what held the memory.
 -- @next api-errors, alloc-balance
@@ -42,6 +42,7 @@ failed AS (
   WHERE status = 'error' AND layer IN ('runtime', 'driver', 'nccl')
     AND coalesce(error, '') NOT IN (
       'cudaErrorNotReady', 'cudaErrorPeerAccessAlreadyEnabled', 'cudaErrorHostMemoryAlreadyRegistered',
+      'cudaErrorCudartUnloading', 'CUDA_ERROR_DEINITIALIZED',
       'CUDA_ERROR_NOT_READY', 'CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED', 'CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED'
     )
     -- These hand an error out a second time.

@@ -12,7 +12,7 @@ export type Fidelity = (typeof FIDELITIES)[number];
 export const SAMPLINGS = ['weighted', 'rows', 'pairs', 'none'] as const;
 export type Sampling = (typeof SAMPLINGS)[number];
 
-/** Units a column or parameter may have. `ns`, `bytes`, `address`, `%` and `GB/s` have readable forms in tables. */
+/** Units a column or parameter may have. `ns`, `bytes`, `address`, `%`, `GB/s` and `symbol` have readable forms in tables. */
 export const UNITS = [
   'ns',
   'us',
@@ -25,6 +25,7 @@ export const UNITS = [
   'x',
   'UTC',
   'address',
+  'symbol',
   'calls',
   'calls/s',
   'rows',

@@ -1,4 +1,5 @@
 import type { DuckDBValue } from '@duckdb/node-api';
+import { demangle } from '../demangle/itanium.js';
 
 const NS = [
   { size: 1e9, name: 's' },
@@ -29,10 +30,11 @@ function size(bytes: number): string {
 }
 
 /**
- * A number in the unit of its column as a person reads it: `ns` as "1.23 ms", `bytes` as "4.0 MiB",
- * `address` as hexadecimal, `%` and `GB/s` with their sign. Undefined when the unit has no such form.
+ * A value in the unit of its column as a person reads it: `ns` as "1.23 ms", `bytes` as "4.0 MiB", `address` as
+ * hexadecimal, `%` and `GB/s` with their sign, `symbol` demangled. Undefined when the unit has no such form.
  */
 export function humanize(value: DuckDBValue, unit: string | undefined): string | undefined {
+  if (unit === 'symbol') return typeof value === 'string' ? (demangle(value) ?? undefined) : undefined;
   if (typeof value !== 'number' && typeof value !== 'bigint') return undefined;
   switch (unit) {
     case 'ns':

@@ -337,6 +337,8 @@ test('readable units', () => {
   expect(humanize(1023, 'bytes')).toBe('1023 B');
   expect(humanize(4n << 20n, 'bytes')).toBe('4.0 MiB');
   expect(humanize(0x7f00_0000_0000n, 'address')).toBe('0x7f0000000000');
+  expect(humanize('_Z3addPfPKfi', 'symbol')).toBe('add(float*, float const*, int)');
+  expect(humanize('main', 'symbol')).toBeUndefined();
   expect(humanize(12.345, '%')).toBe('12.3 %');
   expect(humanize(25.5, 'GB/s')).toBe('25.5 GB/s');
   expect(humanize(5, 'calls')).toBeUndefined();

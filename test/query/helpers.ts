@@ -53,7 +53,7 @@ export function sql(path: string, text: string, options: OpenOptions & { timeout
 
 let shipped: ReturnType<typeof readLibrary> | undefined;
 
-function library(): ReturnType<typeof readLibrary> {
+export function library(): ReturnType<typeof readLibrary> {
   shipped ??= readLibrary();
   return shipped;
 }

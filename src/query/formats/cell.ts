@@ -7,5 +7,5 @@ import { visible } from '../visible.js';
 /** A value for a person to read, safe on a terminal. */
 export function cell(value: DuckDBValue, column: ResultColumn, humanUnits: boolean): string {
   const readable = humanUnits ? humanize(value, column.unit) : undefined;
-  return readable ?? visible(toText(value) ?? 'NULL');
+  return visible(readable ?? toText(value) ?? 'NULL');
 }
