@@ -25,7 +25,7 @@
 -- @next torch-fragmentation, torch-blocks, torch-timeline
 WITH history AS (
   SELECT
-    process_id, device, tid, stack_id, call_id, start_time, op::VARCHAR AS op, delta_bytes, requested_bytes,
+    process_id, device, tid, stack_id, call_id, start_time, op, delta_bytes, requested_bytes,
     reserved_bytes::BIGINT AS reserved_bytes,
     lag(reserved_bytes::BIGINT) OVER earlier AS before_bytes,
     lag(reserved_bytes::BIGINT - allocated_bytes::BIGINT) OVER earlier AS unused_before,
@@ -35,19 +35,20 @@ WITH history AS (
   WINDOW earlier AS (PARTITION BY process_id, device ORDER BY start_time, call_id)
 ),
 in_spite AS (
-  SELECT *, 0 AS grown_bytes, unused_bytes AS unused_then, reserved_bytes AS held_then
+  SELECT
+    *,
+    CASE WHEN requested_bytes IS NULL THEN reserved_bytes - before_bytes ELSE 0 END AS grown_bytes,
+    CASE WHEN requested_bytes IS NULL THEN unused_before ELSE unused_bytes END AS unused_then,
+    CASE WHEN requested_bytes IS NULL THEN before_bytes ELSE reserved_bytes END AS held_then
   FROM history
   WHERE requested_bytes <= unused_bytes
-  UNION ALL
-  SELECT *, reserved_bytes - before_bytes AS grown_bytes, unused_before AS unused_then, before_bytes AS held_then
-  FROM history
-  WHERE reserved_bytes > before_bytes AND delta_bytes <= unused_before AND 100 * unused_before >= $min_unused_pct * before_bytes
+    OR (reserved_bytes > before_bytes AND delta_bytes <= unused_before AND 100 * unused_before >= $min_unused_pct * before_bytes)
 ),
 found AS (
   SELECT
     process_id,
     device,
-    mode(op) AS op,
+    mode(op)::VARCHAR AS op,
     mode(tid) AS tid,
     mode(stack_id) AS stack_id,
     min(start_time) AS first_time,

@@ -25,14 +25,15 @@
 -- @next torch-timeline, torch-fragmentation, alloc-churn
 WITH history AS (
   SELECT
-    process_id, device, tid, stack_id, call_id, start_time, op::VARCHAR AS op, reserved_bytes::BIGINT AS reserved_bytes,
+    process_id, device, tid, stack_id, call_id, start_time, op, reserved_bytes::BIGINT AS reserved_bytes,
     lag(reserved_bytes::BIGINT) OVER (PARTITION BY process_id, device ORDER BY start_time, call_id) AS before_bytes
   FROM torch_alloc_events
   WHERE reserved_bytes IS NOT NULL
 ),
 spans AS (
   SELECT process_id, device, min(epoch_ns(start_time)) AS from_ns, greatest(max(epoch_ns(start_time)) - min(epoch_ns(start_time)), 1) AS span_ns
-  FROM history
+  FROM torch_alloc_events
+  WHERE reserved_bytes IS NOT NULL
   GROUP BY process_id, device
 ),
 changes AS (
@@ -48,7 +49,7 @@ found AS (
   SELECT
     process_id,
     device,
-    mode(op) AS op,
+    mode(op)::VARCHAR AS op,
     mode(tid) AS tid,
     mode(stack_id) AS stack_id,
     min(start_time) FILTER (NOT is_more) AS first_time,
@@ -62,14 +63,23 @@ found AS (
   HAVING count(*) FILTER (is_more AND NOT was_more) >= $min_calls AND slices >= $min_slices
 ),
 -- What it costs, where the calls of CUDA were recorded: those a program sees, not what is inside of them.
-driver_time AS (
-  SELECT f.process_id, f.device, sum(e.duration_ns) AS lost_ns
+costly AS (
+  SELECT f.process_id, f.device, e.run_id, e.call_id, e.parent_id, e.duration_ns
   FROM found f
   JOIN events e ON e.process_id = f.process_id AND e.start_time >= f.first_time
-  WHERE e.layer IN ('runtime', 'driver')
-    AND e.op IN ('cudaMalloc', 'cudaFree', 'cuMemAlloc_v2', 'cuMemFree_v2', 'cuMemCreate', 'cuMemMap', 'cuMemSetAccess', 'cuMemUnmap', 'cuMemRelease')
-    AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
-  GROUP BY f.process_id, f.device
+  WHERE e.op IN ('cudaMalloc', 'cudaFree', 'cuMemAlloc_v2', 'cuMemFree_v2', 'cuMemCreate', 'cuMemMap', 'cuMemSetAccess', 'cuMemUnmap', 'cuMemRelease')
+),
+nested AS (
+  SELECT c.run_id, c.call_id
+  FROM costly c
+  JOIN events o ON o.run_id = c.run_id AND o.call_id = c.parent_id
+  WHERE o.layer IN ('runtime', 'driver', 'nccl')
+),
+driver_time AS (
+  SELECT process_id, device, sum(duration_ns) AS lost_ns
+  FROM costly
+  ANTI JOIN nested USING (run_id, call_id)
+  GROUP BY process_id, device
 )
 SELECT
   printf('%.2f MiB were given back and memory was reserved again %d times', f.given_bytes / 1048576, f.calls) AS finding,
