@@ -120,6 +120,20 @@ interface TypeText {
   after: string;
   /** A function or an array: a `*` in front of it needs brackets. */
   isDeclarator?: boolean;
+  /** The arguments a parameter pack stands for. */
+  pack?: readonly TypeText[];
+}
+
+/**
+ * What was read and can be named again. Where a template parameter is part of it, it means something else in another
+ * function's signature: only the parameter itself is then looked up anew.
+ */
+interface Substitution {
+  type: TypeText;
+  /** The function whose parameters it depends on; null when it depends on none. */
+  scope: object | null;
+  /** Number of the parameter it is. */
+  parameter: number | null;
 }
 
 /** A name, and what matters to a function that has it. */
@@ -137,9 +151,15 @@ class Reader {
   #at = 2;
   #depth = 0;
   #length = 0;
-  readonly #substitutions: TypeText[] = [];
+  readonly #substitutions: Substitution[] = [];
   /** Arguments of the innermost template whose parameters are being read. */
   #arguments: TypeText[] = [];
+  /** Within the expansion of a pack: which of its arguments is written, and how many there are once that is known. */
+  #expansion: { index: number; size: number | null } | null = null;
+  /** The function whose signature is being read. */
+  #scope: object = {};
+  /** Where the last template parameter was read. */
+  #parameterAt = -1;
 
   constructor(readonly text: string) {}
 
@@ -149,13 +169,14 @@ class Reader {
     return name;
   }
 
-  #encoding(): string {
+  /** A function or a variable. As the scope of a local name it is written without what it returns. */
+  #encoding(withReturn = true): string {
     const name = this.#name();
     if (this.#at === this.text.length || this.#peek('E')) return name.text + name.qualifiers;
     const returns = name.isTemplate && !name.isSpecial ? this.#type() : null;
     const parameters = this.#parameters();
     const call = `${name.text}(${parameters})${name.qualifiers}`;
-    if (returns === null) return call;
+    if (returns === null || !withReturn) return call;
     const gap = returns.isDeclarator ? '' : ' ';
     return `${returns.before}${gap}${call}${returns.after}`;
   }
@@ -188,12 +209,13 @@ class Reader {
       if (known) this.#fail();
       return { ...own, isTemplate: false, qualifiers: '' };
     }
-    if (!known) this.#remember({ before: own.text, after: '' });
+    if (!known) this.#remember({ before: own.text, after: '' }, this.#at);
     return { ...own, text: this.#withTemplate(own.text), isTemplate: true, qualifiers: '' };
   }
 
   #nestedName(): NameText {
     this.#expect('N');
+    const start = this.#at;
     const qualifiers = this.#qualifiers();
     const reference = this.#take('R') ? ' &' : this.#take('O') ? ' &&' : '';
     let text = '';
@@ -233,7 +255,7 @@ class Reader {
         isTemplate = false;
       }
       this.#bound(text);
-      if (!this.#peek('E')) this.#remember({ before: text, after: '' });
+      if (!this.#peek('E')) this.#remember({ before: text, after: '' }, start);
     }
     if (text === '') this.#fail();
     return { text, isTemplate, isSpecial, qualifiers: qualifiers + reference };
@@ -242,7 +264,10 @@ class Reader {
   #localName(): NameText {
     this.#expect('Z');
     const outerArguments = this.#arguments;
-    const outer = this.#encoding();
+    const scope = this.#scope;
+    this.#scope = {};
+    const outer = this.#encoding(false);
+    this.#scope = scope;
     this.#expect('E');
     if (this.#take('s')) {
       this.#discriminator();
@@ -334,25 +359,29 @@ class Reader {
   #templateArguments(): string {
     this.#expect('I');
     const list: TypeText[] = [];
-    while (!this.#take('E')) list.push(...this.#templateArgument());
+    while (!this.#take('E')) list.push(this.#templateArgument());
     this.#arguments = list;
     const written = list
+      .flatMap((argument) => argument.pack ?? [argument])
       .map(join)
       .filter((text) => text !== '')
       .join(', ');
-    return `<${written}${written.endsWith('>') ? ' ' : ''}>`;
+    // c++filt writes no space behind an empty pack.
+    const isApart = written.endsWith('>') && list.at(-1)?.pack?.length !== 0;
+    return `<${written}${isApart ? ' ' : ''}>`;
   }
 
-  #templateArgument(): TypeText[] {
+  #templateArgument(): TypeText {
     return this.#nested(() => {
       if (this.#take('J')) {
         const pack: TypeText[] = [];
-        while (!this.#take('E')) pack.push(...this.#templateArgument());
-        return pack;
+        while (!this.#take('E')) pack.push(this.#templateArgument());
+        if (pack.some((argument) => argument.pack !== undefined)) this.#fail();
+        return { before: '', after: '', pack };
       }
-      if (this.#peek('L')) return [{ before: this.#literal(), after: '' }];
+      if (this.#peek('L')) return { before: this.#literal(), after: '' };
       if (this.#peek('X')) return this.#fail();
-      return [this.#type()];
+      return this.#type();
     });
   }
 
@@ -395,10 +424,49 @@ class Reader {
       this.#at += 2;
       return { before: builtin2, after: '' };
     }
-    if (two === 'Dp') return this.#fail();
+    if (two === 'Dp') return this.#expandedPack();
     if (two === 'DF') return this.#floatN();
     if (first === 'S' && two !== 'St') return this.#substitutedType();
-    return this.#remember(this.#compound(first));
+    const start = this.#at;
+    const parameter = /^T(\d{0,4})_/.exec(this.#rest(6));
+    const type = this.#compound(first);
+    return this.#remember(type, start, parameter === null ? null : indexOf(parameter[1] as string));
+  }
+
+  /** `Dp` and a pattern: the pattern once for every argument of the pack that it names. */
+  #expandedPack(): TypeText {
+    if (this.#expansion !== null) this.#fail();
+    this.#expect('Dp');
+    const pattern = this.#at;
+    const known = this.#substitutions.length;
+    const texts: string[] = [];
+    let size = 1;
+    for (let index = 0; index < Math.max(1, size); index++) {
+      this.#at = pattern;
+      this.#substitutions.length = known;
+      const expansion: { index: number; size: number | null } = { index, size: null };
+      this.#expansion = expansion;
+      const text = join(this.#type());
+      this.#expansion = null;
+      if (expansion.size === null) this.#fail();
+      size = expansion.size ?? 0;
+      if (size > 0) texts.push(text);
+    }
+    const type = { before: texts.join(', '), after: '' };
+    // What the pattern made can be named again later, and would then be one of many: it belongs to no function.
+    for (const made of this.#substitutions.slice(known)) Object.assign(made, { scope: {}, parameter: null });
+    this.#substitutions.push({ type, scope: {}, parameter: null });
+    return type;
+  }
+
+  /** What a parameter stands for; of a pack the argument whose turn it is. */
+  #argumentOf(parameter: TypeText): TypeText {
+    if (parameter.pack === undefined) return parameter;
+    if (this.#expansion === null) return this.#fail();
+    const { index, size } = this.#expansion;
+    if (size !== null && size !== parameter.pack.length) this.#fail();
+    this.#expansion.size = parameter.pack.length;
+    return parameter.pack[index] ?? { before: '', after: '' };
   }
 
   #floatN(): TypeText {
@@ -413,9 +481,10 @@ class Reader {
   }
 
   #substitutedType(): TypeText {
+    const start = this.#at;
     const known = this.#substitution();
     if (!this.#peek('I')) return known;
-    return this.#remember({ before: this.#withTemplate(join(known)), after: '' });
+    return this.#remember({ before: this.#withTemplate(join(known)), after: '' }, start);
   }
 
   #compound(first: string): TypeText {
@@ -473,8 +542,13 @@ class Reader {
     const match = /^T(\d{0,4})_/.exec(this.text.slice(this.#at, this.#at + 8));
     if (match === null) return this.#fail();
     this.#at += match[0].length;
-    const index = match[1] === '' ? 0 : Number(match[1]) + 1;
-    return this.#arguments[index] ?? this.#fail();
+    return this.#parameter(indexOf(match[1] as string));
+  }
+
+  #parameter(index: number): TypeText {
+    this.#parameterAt = this.#at;
+    const parameter = this.#arguments[index];
+    return parameter === undefined ? this.#fail() : this.#argumentOf(parameter);
   }
 
   #substitution(): TypeText {
@@ -488,7 +562,13 @@ class Reader {
     if (match === null) return this.#fail();
     this.#at += match[0].length;
     const index = match[1] === '' ? 0 : Number.parseInt(match[1] as string, 36) + 1;
-    return this.#substitutions[index] ?? this.#fail();
+    const known = this.#substitutions[index];
+    if (known === undefined) return this.#fail();
+    if (known.scope === null) return known.type;
+    if (known.parameter !== null) return this.#parameter(known.parameter);
+    if (known.scope !== this.#scope) return this.#fail();
+    this.#parameterAt = this.#at;
+    return known.type;
   }
 
   /** `r` restrict, `V` volatile, `K` const, in this order. */
@@ -501,9 +581,10 @@ class Reader {
       .join('');
   }
 
-  #remember(type: TypeText): TypeText {
+  /** `start`: where the text of the type begins. */
+  #remember(type: TypeText, start: number, parameter: number | null = null): TypeText {
     this.#bound(type.before + type.after);
-    this.#substitutions.push(type);
+    this.#substitutions.push({ type, scope: this.#parameterAt >= start ? this.#scope : null, parameter });
     return type;
   }
 
@@ -574,4 +655,9 @@ function lastPart(name: string): string {
     } else if (character === ':' && depth === 0) return name.slice(at + 1, end);
   }
   return name.slice(0, end);
+}
+
+/** Number of a template parameter: `T_` is 0, `T0_` is 1. */
+function indexOf(digits: string): number {
+  return digits === '' ? 0 : Number(digits) + 1;
 }

@@ -1,9 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { demangle } from '../../src/demangle/itanium.js';
 import { DemangledPattern, matchesGlob } from '../../src/demangle/pattern.js';
+import { query } from '../trace/support/capture.js';
 
+const CAPTURE = join(import.meta.dirname, '../fixtures/gpu/train.duckdb.br');
 const LIBRARY = execFileSync('gcc', ['-print-file-name=libstdc++.so.6'], { encoding: 'utf8' }).trim();
 
 /** Symbols of C++ functions a library exports. */
@@ -36,6 +42,23 @@ describe('C++ names', () => {
     expect(unread.length / symbols.length).toBeLessThan(0.01);
   });
 
+  it('of the kernels PyTorch registers are those of c++filt, or none', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ingero-kernels-'));
+    const capture = join(dir, 'train.duckdb');
+    writeFileSync(capture, brotliDecompressSync(readFileSync(CAPTURE)));
+    const rows = await query(
+      capture,
+      "SELECT DISTINCT kernel_name FROM cuda_events WHERE kernel_name NOT LIKE '%…' ORDER BY kernel_name",
+    );
+    rmSync(dir, { recursive: true });
+    const kernels = rows.map(({ kernel_name }) => String(kernel_name));
+    expect(kernels.length).toBeGreaterThan(20_000);
+    const expected = filt(kernels);
+    const ours = kernels.map(demangle);
+    expect(kernels.filter((_, index) => ours[index] !== null && ours[index] !== expected[index])).toEqual([]);
+    expect(ours.filter((name) => name === null).length / kernels.length).toBeLessThan(0.04);
+  });
+
   it.each([
     ['_Z1fv', 'f()'],
     [
@@ -52,6 +75,13 @@ describe('C++ names', () => {
     ['_ZN1AD0Ev', 'A::~A()'],
     ['_ZNK1AcvbEv', 'A::operator bool() const'],
     ['_ZN3arrILi3ELb1EE3getEv', 'arr<3, true>::get()'],
+    ['_Z1fIJifEEvDpT_', 'void f<int, float>(int, float)'],
+    ['_Z1fIJifEEvDpRKT_', 'void f<int, float>(int const&, float const&)'],
+    ['_Z1fIJEEvDpT_', 'void f<>()'],
+    ['_Z1fIiJfcEEvT_DpT0_', 'void f<int, float, char>(int, float, char)'],
+    ['_Z1gIZ3fooIiEvvEUlvE_EvT_', 'void g<foo<int>()::{lambda()#1}>(foo<int>()::{lambda()#1})'],
+    // T_ within the scope is foo's, and g's where it is named again.
+    ['_Z1gIZ3fooIiEvT_EUlvE_EvS1_', 'void g<foo<int>(int)::{lambda()#1}>(foo<int>(int)::{lambda()#1})'],
   ])('%s is %s', (symbol, name) => {
     expect(filt([symbol])).toEqual([name]);
     expect(demangle(symbol)).toBe(name);
