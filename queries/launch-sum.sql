@@ -8,7 +8,6 @@
 -- @column run_id - -- Run the launches belong to
 -- @column pid - -- Process
 -- @column func address -- Kernel: the address of its host stub, or an opaque handle; the same kernel in one process
--- @column kernel symbol -- Name of the kernel; NULL when it was registered before recording began, or by other means than the runtime's
 -- @column launches calls -- Launches
 -- @column share_pct % -- Part of the launches of the run
 -- @column errors calls -- Launches that returned an error
@@ -19,6 +18,7 @@
 -- @column geometries - -- Different grids and blocks it is launched with
 -- @column threads_p50 threads -- Median number of threads of a launch
 -- @column streams streams -- Streams it is launched on
+-- @column kernel symbol -- Name of the kernel; NULL when it was registered before recording began, or by other means than the runtime's
 -- @sampling weighted
 -- @fidelity exact -- The host's side of each launch. How long a kernel runs on the GPU is not seen. Names are those the program registers with the runtime as it loads.
 -- @interpret Very many launches of kernels with few threads cost more to launch than to run: fuse them, batch more, or record them in a
@@ -65,8 +65,8 @@ SELECT
   l.run_id,
   l.pid,
   l.func,
-  coalesce(h.kernel, r.kernel) AS kernel,
-  l.* EXCLUDE (run_id, process_id, pid, func)
+  l.* EXCLUDE (run_id, process_id, pid, func),
+  coalesce(h.kernel, r.kernel) AS kernel
 FROM launches l
 LEFT JOIN handles h ON h.run_id = l.run_id AND h.process_id = l.process_id AND h.func = l.func
 LEFT JOIN registered r ON r.run_id = l.run_id AND r.process_id = l.process_id AND r.func = l.func

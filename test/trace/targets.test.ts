@@ -328,6 +328,7 @@ describe.skipIf(!requireRootAndBpf())('the target of a trace', () => {
       libraries: expect.any(Number),
       probes: { attached: expect.any(Number), failed: 0 },
       attach_method: 'uprobe-multi',
+      return_probes: { placed: true, detail: 'placed', seen_by_filters: false, confined: [] },
       accounting: { hits: rows, rows, filtered: 0, sampled: 0, lost: 0, balanced: true },
       overhead_percent: expect.any(Number),
       ring_high_water: expect.any(Number),
