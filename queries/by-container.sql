@@ -18,32 +18,56 @@
 -- @fidelity exact -- Counts of recorded calls, by the control group each process was in when it was first seen.
 -- @interpret A container with most of the launches and copies is the neighbour the others feel: see contention.
 -- @next by-process, contention
-WITH calls AS (
+WITH by_op AS (
   SELECT
-    run_id, process_id, status, bytes, duration_ns, sample_weight,
-    op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' AS is_launch,
-    op::VARCHAR LIKE 'cudaMemcpy%' AS is_copy
+    process_id,
+    op,
+    sum(sample_weight) AS calls,
+    sum(sample_weight) FILTER (status = 'error') AS errors,
+    sum(bytes * sample_weight) FILTER (status = 'ok') AS ok_bytes,
+    sum(duration_ns * sample_weight) AS call_ns
   FROM cuda_events
+  GROUP BY process_id, op
+),
+by_process AS (
+  SELECT
+    process_id,
+    sum(calls) AS calls,
+    sum(errors) AS errors,
+    sum(calls) FILTER (op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch') AS launches,
+    sum(ok_bytes) FILTER (op::VARCHAR LIKE 'cudaMemcpy%') AS copied_bytes,
+    sum(call_ns) AS call_ns
+  FROM by_op
+  GROUP BY process_id
+),
+containers AS (
+  SELECT p.process_id, t.hostname, p.container_id, p.cgroup, p.uid, CASE WHEN p.container_id IS NULL THEN p.cgroup END AS outside
+  FROM processes p
+  JOIN capture t USING (run_id)
+),
+launches AS (
+  SELECT c.hostname, c.container_id, c.outside, quantile_disc(e.duration_ns, 0.99) AS p99_launch_ns
+  FROM cuda_events e
+  JOIN containers c ON c.process_id = e.process_id
+  WHERE e.op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR e.op::VARCHAR = 'cudaGraphLaunch'
+  GROUP BY c.hostname, c.container_id, c.outside
 )
 SELECT
-  t.hostname,
-  p.container_id,
-  CASE WHEN count(DISTINCT p.cgroup) = 1 THEN any_value(p.cgroup) END AS cgroup,
-  count(DISTINCT (c.run_id, c.process_id)) AS processes,
-  array_to_string(list_sort(list(DISTINCT p.uid) FILTER (p.uid IS NOT NULL)), ',') AS users,
-  sum(c.sample_weight)::BIGINT AS calls,
-  coalesce(sum(c.sample_weight) FILTER (c.status = 'error'), 0)::BIGINT AS errors,
-  coalesce(sum(c.sample_weight) FILTER (c.is_launch), 0)::BIGINT AS launches,
-  coalesce(sum(c.bytes * c.sample_weight) FILTER (c.is_copy AND c.status = 'ok'), 0)::BIGINT AS copied_bytes,
-  coalesce(sum(c.duration_ns * c.sample_weight), 0)::BIGINT AS call_ns,
-  round(
-    100 * coalesce(sum(c.sample_weight) FILTER (c.is_launch), 0)
-    / nullif(sum(sum(c.sample_weight) FILTER (c.is_launch)) OVER (PARTITION BY t.hostname), 0),
-    3
-  ) AS share_pct,
-  quantile_disc(c.duration_ns, 0.99) FILTER (c.is_launch) AS p99_launch_ns
-FROM calls c
-JOIN processes p USING (run_id, process_id)
-JOIN capture t USING (run_id)
-GROUP BY t.hostname, p.container_id, CASE WHEN p.container_id IS NULL THEN p.cgroup END
-ORDER BY call_ns DESC, t.hostname, p.container_id, cgroup
+  c.hostname,
+  c.container_id,
+  CASE WHEN count(DISTINCT c.cgroup) = 1 THEN any_value(c.cgroup) END AS cgroup,
+  count(*) AS processes,
+  array_to_string(list_sort(list(DISTINCT c.uid) FILTER (c.uid IS NOT NULL)), ',') AS users,
+  sum(b.calls)::BIGINT AS calls,
+  coalesce(sum(b.errors), 0)::BIGINT AS errors,
+  coalesce(sum(b.launches), 0)::BIGINT AS launches,
+  coalesce(sum(b.copied_bytes), 0)::BIGINT AS copied_bytes,
+  coalesce(sum(b.call_ns), 0)::BIGINT AS call_ns,
+  round(100 * coalesce(sum(b.launches), 0) / nullif(sum(sum(b.launches)) OVER (PARTITION BY c.hostname), 0), 3) AS share_pct,
+  any_value(l.p99_launch_ns) AS p99_launch_ns
+FROM by_process b
+JOIN containers c ON c.process_id = b.process_id
+LEFT JOIN launches l ON l.hostname IS NOT DISTINCT FROM c.hostname AND l.container_id IS NOT DISTINCT FROM c.container_id
+  AND l.outside IS NOT DISTINCT FROM c.outside
+GROUP BY c.hostname, c.container_id, c.outside
+ORDER BY call_ns DESC, c.hostname, c.container_id, cgroup

@@ -30,9 +30,9 @@ SELECT
   coalesce(sum(duration_ns * sample_weight), 0)::BIGINT AS total_ns,
   round(100 * total_ns / nullif(sum(total_ns) OVER (PARTITION BY run_id), 0), 3) AS share_pct,
   round(total_ns / nullif(sum(sample_weight) FILTER (duration_ns IS NOT NULL), 0))::BIGINT AS avg_ns,
-  quantile_disc(duration_ns, 0.5) AS p50_ns,
-  quantile_disc(duration_ns, 0.9) AS p90_ns,
-  quantile_disc(duration_ns, 0.99) AS p99_ns,
+  quantile_disc(duration_ns, [0.5, 0.9, 0.99])[1] AS p50_ns,
+  quantile_disc(duration_ns, [0.5, 0.9, 0.99])[2] AS p90_ns,
+  quantile_disc(duration_ns, [0.5, 0.9, 0.99])[3] AS p99_ns,
   max(duration_ns) AS max_ns
 FROM cuda_events
 WHERE $pid IS NULL OR pid = $pid

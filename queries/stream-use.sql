@@ -23,9 +23,21 @@
 -- @interpret Everything on the default stream: copies and kernels never overlap. Work on the legacy default stream waits for all other
 --   blocking streams, and they for it: one launch there undoes the others' overlap.
 -- @next sync-stalls, event-waits, launch-rate
-WITH calls AS (
+WITH by_op AS (
   SELECT
-    run_id, process_id, tid, start_time, duration_ns, status, bytes, sample_weight,
+    run_id, process_id, tid, op, stream,
+    sum(sample_weight) AS calls,
+    sum(bytes * sample_weight) FILTER (status = 'ok') AS ok_bytes,
+    sum(duration_ns * sample_weight) AS call_ns,
+    min(start_time) AS first_use,
+    max(start_time) AS last_use
+  FROM cuda_events
+  WHERE $pid IS NULL OR pid = $pid
+  GROUP BY run_id, process_id, tid, op, stream
+),
+calls AS (
+  SELECT
+    * EXCLUDE (op, stream),
     op::VARCHAR AS op,
     CASE
       WHEN stream IS NOT NULL THEN stream
@@ -33,8 +45,7 @@ WITH calls AS (
     END AS stream,
     op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' AS is_launch,
     op::VARCHAR LIKE 'cudaMemcpy%' OR op::VARCHAR LIKE 'cudaMemset%' AS is_copy
-  FROM cuda_events
-  WHERE $pid IS NULL OR pid = $pid
+  FROM by_op
 )
 SELECT
   c.run_id,
@@ -42,18 +53,18 @@ SELECT
   p.comm AS process,
   c.stream,
   CASE WHEN c.stream <= 1 THEN 'default' WHEN c.stream = 2 THEN 'per-thread default' ELSE 'created' END AS kind,
-  coalesce(sum(c.sample_weight) FILTER (c.is_launch), 0)::BIGINT AS launches,
-  coalesce(sum(c.sample_weight) FILTER (c.is_copy), 0)::BIGINT AS copies,
-  coalesce(sum(c.bytes * c.sample_weight) FILTER (c.op LIKE 'cudaMemcpy%' AND c.status = 'ok'), 0)::BIGINT AS copied_bytes,
-  coalesce(sum(c.sample_weight) FILTER (c.op = 'cudaStreamSynchronize'), 0)::BIGINT AS syncs,
-  coalesce(sum(c.duration_ns * c.sample_weight) FILTER (c.op = 'cudaStreamSynchronize'), 0)::BIGINT AS sync_ns,
-  coalesce(sum(c.sample_weight) FILTER (c.op = 'cudaStreamWaitEvent'), 0)::BIGINT AS event_waits,
+  coalesce(sum(c.calls) FILTER (c.is_launch), 0)::BIGINT AS launches,
+  coalesce(sum(c.calls) FILTER (c.is_copy), 0)::BIGINT AS copies,
+  coalesce(sum(c.ok_bytes) FILTER (c.op LIKE 'cudaMemcpy%'), 0)::BIGINT AS copied_bytes,
+  coalesce(sum(c.calls) FILTER (c.op = 'cudaStreamSynchronize'), 0)::BIGINT AS syncs,
+  coalesce(sum(c.call_ns) FILTER (c.op = 'cudaStreamSynchronize'), 0)::BIGINT AS sync_ns,
+  coalesce(sum(c.calls) FILTER (c.op = 'cudaStreamWaitEvent'), 0)::BIGINT AS event_waits,
   count(DISTINCT c.tid) AS threads,
-  min(c.start_time) AS first_use,
-  max(c.start_time) AS last_use,
+  min(c.first_use) AS first_use,
+  max(c.last_use) AS last_use,
   round(
-    100 * coalesce(sum(c.sample_weight) FILTER (c.is_launch OR c.is_copy), 0)
-    / nullif(sum(sum(c.sample_weight) FILTER (c.is_launch OR c.is_copy)) OVER (PARTITION BY c.run_id, c.process_id), 0),
+    100 * coalesce(sum(c.calls) FILTER (c.is_launch OR c.is_copy), 0)
+    / nullif(sum(sum(c.calls) FILTER (c.is_launch OR c.is_copy)) OVER (PARTITION BY c.run_id, c.process_id), 0),
     3
   ) AS share_pct
 FROM calls c

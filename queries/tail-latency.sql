@@ -49,17 +49,31 @@ inner_calls AS (
   GROUP BY s.run_id, s.call_id
 ),
 -- The last call the same thread entered earlier, other than those it was still inside of.
+-- What came before a slow call is looked for in its own step of 100 ms and in the two before it in which its thread made calls:
+-- one may hold nothing but its parent.
+steps AS (
+  SELECT process_id, tid, epoch_ns(start_time) // 100000000 AS step
+  FROM events
+  WHERE process_id BETWEEN (SELECT min(process_id) FROM slow) AND (SELECT max(process_id) FROM slow)
+  GROUP BY process_id, tid, step
+),
+looked_in AS (
+  SELECT s.run_id, s.call_id, s.process_id, s.tid, s.start_time, s.parent_id, unnest(max(p.step, 3)) AS step
+  FROM slow s
+  JOIN steps p ON p.process_id = s.process_id AND p.tid = s.tid AND p.step <= epoch_ns(s.start_time) // 100000000
+  GROUP BY s.run_id, s.call_id, s.process_id, s.tid, s.start_time, s.parent_id
+),
 before AS (
   SELECT
-    s.run_id,
-    s.call_id,
+    l.run_id,
+    l.call_id,
     arg_max(b.op, (b.start_time, b.call_id)) AS op,
     arg_max(epoch_ns(b.start_time) + b.duration_ns, (b.start_time, b.call_id)) AS ended_ns
-  FROM slow s
-  JOIN events b ON b.run_id = s.run_id AND b.process_id = s.process_id AND b.tid = s.tid
-    AND b.start_time < s.start_time
-    AND b.call_id IS DISTINCT FROM s.parent_id
-  GROUP BY s.run_id, s.call_id
+  FROM looked_in l
+  JOIN events b ON b.process_id = l.process_id AND b.tid = l.tid AND epoch_ns(b.start_time) // 100000000 = l.step
+    AND b.start_time < l.start_time
+    AND b.call_id IS DISTINCT FROM l.parent_id
+  GROUP BY l.run_id, l.call_id
 )
 SELECT
   s.run_id,

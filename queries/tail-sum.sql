@@ -24,9 +24,9 @@ WITH quantiles AS (
     layer,
     op,
     count(*) AS calls,
-    quantile_disc(duration_ns, 0.5) AS p50_ns,
-    quantile_disc(duration_ns, 0.99) AS p99_ns,
-    quantile_disc(duration_ns, 0.999) AS p999_ns,
+    quantile_disc(duration_ns, [0.5, 0.99, 0.999])[1] AS p50_ns,
+    quantile_disc(duration_ns, [0.5, 0.99, 0.999])[2] AS p99_ns,
+    quantile_disc(duration_ns, [0.5, 0.99, 0.999])[3] AS p999_ns,
     max(duration_ns) AS max_ns
   FROM events
   WHERE duration_ns IS NOT NULL AND ($pid IS NULL OR pid = $pid)

@@ -46,7 +46,7 @@ export interface CaptureShape {
   direct: number;
   nccl: number;
   torch: number;
-  /** Pauses of 20 ms, evenly spread over the calls of the runtime. */
+  /** Pauses of 20 ms, evenly spread over the calls of the runtime; the call before each of them takes nearly as long. */
   pauses: number;
 }
 
@@ -150,7 +150,8 @@ export async function buildQueryCapture(
   await run(`INSERT INTO store.cuda_events BY NAME
     SELECT ${at(`r * 6000 + r * ${pauses} // ${cuda} * 20000000`)} AS start_time, 2000 + p AS tid, r + 1 AS call_id, NULL::UBIGINT AS parent_id,
       (slot * ${processes} + p) * ${VARIANTS} + (r // ${SLOTS.length * processes}) % ${VARIANTS} AS args_id,
-      CASE WHEN slot >= 90 THEN 20000 + hash(r) % 200000 ELSE 1500 + hash(r) % 3000 END AS duration_ns,
+      CASE WHEN (r + 1) * ${pauses} // ${cuda} > r * ${pauses} // ${cuda} THEN 19000000
+        WHEN slot >= 90 THEN 20000 + hash(r) % 200000 ELSE 1500 + hash(r) % 3000 END AS duration_ns,
       CASE WHEN ${list(SLOTS)}[slot + 1] LIKE 'cudaM%' THEN 1::UBIGINT << (6 + hash(r + 1) % 20)::INTEGER END AS bytes
     FROM (SELECT r, r % ${SLOTS.length} AS slot, (r // ${SLOTS.length}) % ${processes} AS p FROM range(${cuda}) t (r))`);
   await run(`INSERT INTO store.cuda_driver_events_args BY NAME
