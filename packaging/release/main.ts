@@ -24,11 +24,11 @@ void start(args, async () => {
 });
 
 /**
- * The launcher hides NODE_OPTIONS and NODE_PATH from ingero's own Node.js, which has started by now; a program
- * that `trace` starts gets them as the user set them.
+ * The launcher hides these from ingero's own Node.js, which has started by now; a program that `trace` starts gets them
+ * as the user set them.
  */
 function restoreNodeEnvironment(): void {
-  for (const name of ['NODE_OPTIONS', 'NODE_PATH']) {
+  for (const name of ['NODE_OPTIONS', 'NODE_PATH', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE']) {
     const kept = process.env[`INGERO_KEPT_${name}`];
     delete process.env[`INGERO_KEPT_${name}`];
     if (kept !== undefined) process.env[name] = kept;

@@ -81,6 +81,14 @@ describe('the release', () => {
     expect(existsSync(sign)).toBe(false);
   });
 
+  test('nor does code from a cache of the caller, and nothing is written for them', () => {
+    const cache = join(work, 'cache');
+    const coverage = join(work, 'coverage');
+    const { status } = run(['queries'], { NODE_COMPILE_CACHE: cache, NODE_V8_COVERAGE: coverage });
+    expect(status).toBe(0);
+    expect([cache, coverage].filter((path) => existsSync(path))).toEqual([]);
+  });
+
   test('machine code is as it was published', () => {
     const native = [
       'koffi',
@@ -128,10 +136,10 @@ describe('the release', () => {
     });
 
     test('a program in the environment of the caller', () => {
-      const env = { NODE_OPTIONS: '--max-old-space-size=512' };
-      const show = ['sh', '-c', 'echo "[$NODE_OPTIONS] [$INGERO_KEPT_NODE_OPTIONS]"'];
+      const env = { NODE_OPTIONS: '--max-old-space-size=512', NODE_COMPILE_CACHE: '/tmp/a "b" c' };
+      const show = ['sh', '-c', 'echo "[$NODE_OPTIONS] [$INGERO_KEPT_NODE_OPTIONS] [$NODE_COMPILE_CACHE]"'];
       const { stdout } = run(['trace', '--out', 'other.duckdb', '--', ...show], env);
-      expect(stdout).toContain('[--max-old-space-size=512] []\n');
+      expect(stdout).toContain('[--max-old-space-size=512] [] [/tmp/a "b" c]\n');
     });
   });
 });
