@@ -1,6 +1,8 @@
 #!/bin/sh
 # Sets up what the tests need and runs everything a change has to pass. With CI=true nothing that can be
-# tested here may be skipped (test/allowed-skips.txt). Usage: sh packaging/test.sh [VITEST_ARGUMENT...]
+# tested here may be skipped (test/allowed-skips.txt). With INGERO_TEST_OFFLINE=1, as root, the tests run in a network
+# namespace that has a loopback device and nothing else; what they fetch has to be there from a run before.
+# Usage: sh packaging/test.sh [VITEST_ARGUMENT...]
 set -eu
 cd "$(dirname "$0")/.."
 . packaging/setup.sh
@@ -57,9 +59,16 @@ check 'BPF object' sh packaging/check-bpf.sh
 step 'Workload'
 sh test/workload/build.sh
 
+without_network() { unshare --net sh -c 'ip link set lo up && exec "$@"' sh "$@"; }
+place=''
+if [ "${INGERO_TEST_OFFLINE:-}" = 1 ]; then
+  need ip iproute2
+  place=without_network
+fi
+
 mkdir -p build
 rm -f build/test-report.json
-check 'Tests' npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@"
+check 'Tests' $place npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@"
 # Vitest's own closing lines differ by version and terminal; the one this prints does not.
 check 'Result' node packaging/test-report.mjs build/test-report.json
 [ -z "$failed" ] || echo "Failed: ${failed#, }" >&2

@@ -12,10 +12,12 @@ test('every exit code has its row, and no other', () => {
 });
 
 test('identifiers on the page exist in the sources', () => {
-  const source = join(PACKAGE_ROOT, 'src');
-  const code = readdirSync(source, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => readFileSync(join(source, file), 'utf8'))
+  const code = ['src', 'packaging']
+    .flatMap((folder) =>
+      readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts'))
+        .map((file) => readFileSync(join(PACKAGE_ROOT, folder, file), 'utf8')),
+    )
     .join('\n');
   const identifiers = [...rows.values()].flatMap((row) =>
     [...(row.split('|')[3] ?? '').matchAll(/`([a-z-]+)`/g)].map((m) => m[1]),
