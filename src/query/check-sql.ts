@@ -80,7 +80,8 @@ export async function checkSql(
       if (expected !== undefined && unit !== expected) problem(`@column ${name}: its unit is ${expected}`);
       if ((unit === 'UTC') !== (type === 'TIMESTAMP_NS'))
         problem(`@column ${name}: ${type} and unit ${unit ?? '-'} do not suit`);
-      if (unit !== undefined && NOT_NUMBERS.test(type))
+      if (unit === 'symbol' && type !== 'VARCHAR') problem(`@column ${name}: unit symbol needs a text`);
+      if (unit !== undefined && unit !== 'symbol' && NOT_NUMBERS.test(type))
         problem(`@column ${name}: unit ${unit} needs a number`);
     }
     if (query.discovery !== undefined) {
