@@ -7,7 +7,8 @@ import { defineConfig } from 'vitest/config';
 const ALONE = [
   'test/trace/**/*.test.ts',
   'test/policy/**/*.test.ts',
-  'test/packaging/**/*.test.ts',
+  // That of all packages builds into a folder of its own, and takes minutes.
+  'test/packaging/!(packages).test.ts',
   'test/discovery/**/*.test.ts',
   'test/workload.test.ts',
   'test/commands/probes-trace.test.ts',

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundleCode } from './code.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const OUT = resolve(process.argv[2] ?? join(ROOT, 'build/release'));
@@ -37,25 +37,7 @@ const DATA = [
 ];
 
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
-const manifest = readJson(join(ROOT, 'oclif.manifest.json'));
 const pkg = readJson(join(ROOT, 'package.json'));
-
-/** The module `ingero:commands`: every command by id, loaded when it runs. */
-const commands = {
-  name: 'commands',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^ingero:commands$/ }, () => ({ path: 'commands', namespace: 'ingero' }));
-    onLoad({ filter: /.*/, namespace: 'ingero' }, () => ({
-      resolveDir: ROOT,
-      contents: `export const loaders = {${Object.entries(manifest.commands)
-        .map(([id, { relativePath }]) => {
-          const source = ['.', 'src', ...relativePath.slice(1)].join('/');
-          return `${JSON.stringify(id)}: () => import(${JSON.stringify(source)})`;
-        })
-        .join(',')}};`,
-    }));
-  },
-};
 
 /** Folders in node_modules of the packages that are installed as they are. */
 function nativePackages() {
@@ -87,31 +69,7 @@ function thirdPartyNotices(inputs) {
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(join(OUT, 'bin'), { recursive: true });
 
-const { metafile } = await build({
-  absWorkingDir: ROOT,
-  entryPoints: {
-    ingero: 'packaging/release/main.ts',
-    'recorder-worker': 'src/capture/recorder-worker.ts',
-    'returns-trial-worker': 'src/trust/returns-trial-worker.ts',
-  },
-  outdir: join(OUT, 'lib'),
-  chunkNames: 'part-[hash]',
-  bundle: true,
-  // Splitting keeps `import()` lazy: a command loads only the parts it needs.
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  external: ['koffi', '@duckdb/node-bindings'],
-  // Bundled CommonJS packages call require() for Node's own modules.
-  banner: {
-    js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
-  },
-  plugins: [commands],
-  legalComments: 'none',
-  metafile: true,
-  logLevel: 'warning',
-});
+const metafile = await bundleCode(join(OUT, 'lib'));
 
 for (const path of DATA) cpSync(join(ROOT, path), join(OUT, path), { recursive: true });
 for (const name of nativePackages()) {

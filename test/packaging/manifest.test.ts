@@ -3,13 +3,13 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
-import { buildCli, type Cli } from '../support/cli.js';
+import { buildModules, type Cli } from '../support/cli.js';
 
 describe('oclif.manifest.json', () => {
   let cli: Cli;
   let root: string;
   beforeAll(async () => {
-    cli = await buildCli();
+    cli = await buildModules();
     root = dirname(dirname(cli.bin));
     copyFileSync(join(PACKAGE_ROOT, 'oclif.manifest.json'), join(root, 'oclif.manifest.json'));
   });

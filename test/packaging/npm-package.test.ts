@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
-import { buildCli, type Cli } from '../support/cli.js';
+import { buildModules, type Cli } from '../support/cli.js';
 
 interface Manifest {
   files: string[];
@@ -18,7 +18,7 @@ describe('the npm package', () => {
   let cli: Cli;
   let files: string[];
   beforeAll(async () => {
-    cli = await buildCli();
+    cli = await buildModules();
     const source = join(work, 'source');
     const parts = [
       ...pkg.files.filter((name) => name !== 'dist'),

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
 import { buildCapture } from '../support/capture-builder.js';
-import { buildCli, type Cli } from '../support/cli.js';
+import { buildModules, type Cli } from '../support/cli.js';
 import { ATTACKS, attacks } from './attacks.js';
 import { fingerprint, scratchDir } from './helpers.js';
 
@@ -18,7 +18,7 @@ let cli: Cli;
 beforeAll(async () => {
   mkdirSync(tmp, { recursive: true });
   await buildCapture(path, { cudaEvents: [{ op: 'cudaMalloc', bytes: 1 }] });
-  cli = await buildCli();
+  cli = await buildModules();
 });
 afterAll(() => cli.remove());
 

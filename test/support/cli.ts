@@ -1,8 +1,18 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { bundleCode } from '../../packaging/code.mjs';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
 /** An installed copy of ingero, built from the sources as they are. */
@@ -26,17 +36,24 @@ export interface RunResult {
   stderr: string;
 }
 
-/** Data folders the commands read at run time. */
-const DATA = ['node_modules', 'schema', 'probes', 'queries'] as const;
+/** What the commands read at run time. */
+const DATA = ['node_modules', 'schema', 'probes', 'queries', 'package.json', 'oclif.manifest.json'] as const;
 
 /**
- * Builds the sources into a temporary package and returns a way to run it. Types are not checked, so that
- * a type error elsewhere does not hide what these tests are about.
+ * Bundles the sources as they are into a temporary package, as a release has them, and returns a way to run it. Types are
+ * not checked, so that a type error elsewhere does not hide what these tests are about.
  */
 export async function buildCli(): Promise<Cli> {
-  const root = mkdtempSync(join(tmpdir(), 'ingero-cli-'));
-  // Tests also run it as another user.
-  chmodSync(root, 0o755);
+  const root = newPackage();
+  await bundleCode(join(root, 'dist'));
+  const bin = join(root, 'bin', 'ingero.js');
+  writeFileSync(bin, "import '../dist/ingero.js';\n");
+  return cli(root, bin);
+}
+
+/** The same with a file for each module, as the npm package of a clone has them: for tests that use single modules. */
+export async function buildModules(): Promise<Cli> {
+  const root = newPackage();
   const source = join(PACKAGE_ROOT, 'src');
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' });
   await build({
@@ -48,11 +65,21 @@ export async function buildCli(): Promise<Cli> {
     target: 'node20',
     logLevel: 'silent',
   });
-  for (const folder of DATA) symlinkSync(join(PACKAGE_ROOT, folder), join(root, folder));
-  copyFileSync(join(PACKAGE_ROOT, 'package.json'), join(root, 'package.json'));
-  mkdirSync(join(root, 'bin'));
   const bin = join(root, 'bin', 'ingero.js');
   copyFileSync(join(PACKAGE_ROOT, 'bin', 'ingero.js'), bin);
+  return cli(root, bin);
+}
+
+function newPackage(): string {
+  const root = mkdtempSync(join(tmpdir(), 'ingero-cli-'));
+  // Tests also run it as another user.
+  chmodSync(root, 0o755);
+  for (const name of DATA) symlinkSync(join(PACKAGE_ROOT, name), join(root, name));
+  mkdirSync(join(root, 'bin'));
+  return root;
+}
+
+function cli(root: string, bin: string): Cli {
   return {
     bin,
     run: (args, options) => run(bin, args, options),

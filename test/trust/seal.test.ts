@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { available } from '../packs/support/tools.js';
-import { buildCli, type Cli } from '../support/cli.js';
+import { buildModules, type Cli } from '../support/cli.js';
 
 /** Fixture the commands below read. */
 const CAPTURE = 'test/fixtures/demo-v1.duckdb';
@@ -13,7 +13,7 @@ const CAPTURE = 'test/fixtures/demo-v1.duckdb';
 let cli: Cli;
 let dir: string;
 beforeAll(async () => {
-  cli = await buildCli();
+  cli = await buildModules();
   dir = mkdtempSync(join(tmpdir(), 'ingero-seal-'));
 });
 afterAll(() => {
