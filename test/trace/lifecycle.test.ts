@@ -324,7 +324,9 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
     const process = await waiting('steady', '1');
     const trace = tracer.start(['--json', '--pid', String(process.pid)]);
     await trace.attached(workload.cudart);
-    await sleep(500);
+    await trace.recording();
+    // What it does to begin is not idle.
+    await sleep(2000);
     const before = cpuSeconds(trace.pid);
     await sleep(5000);
     const share = (cpuSeconds(trace.pid) - before) / 5;
