@@ -5,11 +5,12 @@ import { defineConfig } from 'vitest/config';
  * a time, before the others.
  */
 const ALONE = [
-  'test/trace/**/*.test.ts',
-  'test/policy/**/*.test.ts',
+  // Those of explain and of policies count nothing and share no library with others.
+  'test/trace/!(explain).test.ts',
   // That of all packages builds into a folder of its own, and takes minutes.
   'test/packaging/!(packages).test.ts',
-  'test/discovery/**/*.test.ts',
+  'test/discovery/libraries.test.ts',
+  'test/discovery/stripped.test.ts',
   'test/workload.test.ts',
   'test/commands/probes-trace.test.ts',
 ];
@@ -34,7 +35,8 @@ export default defineConfig({
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: ALONE,
-          maxWorkers: 2,
+          // Two cores, and much waiting for programs.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

@@ -93,7 +93,8 @@ const PLANTED = [
     [
       ['late-rank', 'find-nccl-stragglers', /ncclAllReduce/],
       ['rank-that-stays-away', 'find-nccl-desync', /ncclAllReduce/],
-      ['other-collective', 'find-nccl-desync', /ncclAllGather/],
+      // Of two ranks that differ either may be the odd one.
+      ['other-collective', 'find-nccl-desync', /nccl(AllGather|AllReduce)/],
       ['small-collectives', 'find-nccl-small-collectives', /ncclAllReduce/],
       ['failed-communicator', 'find-nccl-async-errors', /ncclCommGetAsyncError/],
       ['refused-collectives', 'find-errors', /ncclAllReduce/],
