@@ -5,6 +5,9 @@ import { parseFailure } from './sql-error.js';
 /** After an interrupt DuckDB gets this long to stop; some functions never look, ms. */
 const GRACE_MS = 3000;
 
+/** DuckDB forgets an interrupt that comes before it has begun a query, so it is told again, ms. */
+const REPEAT_MS = 50;
+
 /**
  * How long a query may work, and Ctrl-C. Only time spent in DuckDB counts: a reader who pages through
  * the output is not a slow query. Dispose of it to release the signal handler.
@@ -17,6 +20,7 @@ export class Budget {
   readonly #connection: DuckDBConnection;
   readonly #onStuck: (reason: IngeroError) => void;
   #stuckTimer: NodeJS.Timeout | undefined;
+  #repeatTimer: NodeJS.Timeout | undefined;
 
   /**
    * @param timeoutMs Milliseconds of work allowed; 0 is no limit.
@@ -48,7 +52,14 @@ export class Budget {
   #stop(reason: IngeroError): void {
     this.#stopped ??= reason;
     this.#connection.interrupt();
-    if (this.#isWorking) this.#stuckTimer ??= setTimeout(() => this.#onStuck(reason), GRACE_MS);
+    if (!this.#isWorking) return;
+    this.#repeatTimer ??= setInterval(() => this.#connection.interrupt(), REPEAT_MS);
+    this.#stuckTimer ??= setTimeout(() => this.#onStuck(reason), GRACE_MS);
+  }
+
+  #clearTimers(): void {
+    clearInterval(this.#repeatTimer);
+    clearTimeout(this.#stuckTimer);
   }
 
   #timedOut(): IngeroError {
@@ -75,14 +86,14 @@ export class Budget {
       throw cause;
     } finally {
       this.#isWorking = false;
-      clearTimeout(this.#stuckTimer);
+      this.#clearTimers();
       clearTimeout(timer);
       this.#remainingMs -= performance.now() - started;
     }
   }
 
   dispose(): void {
-    clearTimeout(this.#stuckTimer);
+    this.#clearTimers();
     process.off('SIGINT', this.interrupt);
   }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.js';
 import { buildCapture } from '../support/capture-builder.js';
-import { failure, scratchDir, sql } from './helpers.js';
+import { failure, scratchDir, sql, withCapture } from './helpers.js';
 
 const path = join(scratchDir(), 'run.duckdb');
 beforeAll(() => buildCapture(path, { cudaEvents: [{ op: 'evil\u001b[31m', bytes: 1 }] }));
@@ -84,11 +84,25 @@ test('a query that runs too long is stopped, and the connection is not left behi
   expect(process.listenerCount('SIGINT')).toBe(0);
 });
 
+const ENDLESS = 'SELECT count(*) FROM range(3_000_000_000) a(x) WHERE hash(x) % 7 = 3';
+
 test('SIGINT interrupts a running query', async () => {
-  const timer = setTimeout(() => process.emit('SIGINT'), 100);
+  const timer = setInterval(() => {
+    if (process.listenerCount('SIGINT') > 0) process.emit('SIGINT');
+  }, 100);
+  const found = await failure(sql(path, ENDLESS));
+  clearInterval(timer);
+  expect(found).toMatchObject({ code: 'query-interrupted', exitCode: EXIT.interrupted });
+});
+
+test('an interrupt that comes before DuckDB has begun the query is not lost', async () => {
   const found = await failure(
-    sql(path, 'SELECT count(*) FROM range(3_000_000_000) a(x) WHERE hash(x) % 7 = 3'),
+    withCapture(path, (capture, budget) =>
+      budget.run(async () => {
+        budget.interrupt();
+        return capture.connection.run(ENDLESS);
+      }),
+    ),
   );
-  clearTimeout(timer);
   expect(found).toMatchObject({ code: 'query-interrupted', exitCode: EXIT.interrupted });
 });
