@@ -1,7 +1,7 @@
 /**
  * Writes manual pages and completions, laid out as below /usr/share.
  *
- * Usage: node packaging/shell/build.mjs [DIRECTORY]      (default: build/share; needs a fresh oclif.manifest.json)
+ * Usage: node packaging/shell/build.mjs [DIRECTORY]      (default: build/share; needs a fresh oclif.manifest.json and dist/)
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

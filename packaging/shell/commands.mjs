@@ -1,6 +1,8 @@
 /** What manual pages and completions are made of: oclif.manifest.json, in the words of a shell. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readLibrary } from '../../dist/query/library.js';
+import { flagOf } from '../../dist/query/param-flags.js';
 import { PACKAGE, ROOT, readJson } from '../packages/root.mjs';
 
 const plain = (text = '') => text.replaceAll('<%= config.bin %>', 'ingero').replace(/\s+/g, ' ').trim();
@@ -13,25 +15,26 @@ const named = (folder, ending) =>
 /** Words that can be completed, by what they name. */
 export const NAMES = { queries: named('queries', '.sql'), packs: named('probes', '.yaml') };
 
-/** The words a parameter can be, from its type and range in the header of a query; null when there is no such list. */
-function wordsOf(type, range) {
+/** The words a parameter can be; null when there is no such list. */
+function wordsOf({ type, range }) {
   if (type === 'BOOLEAN') return ['true', 'false'];
-  return range?.includes('|') ? range.split('|') : null;
+  return range?.words ?? null;
 }
 
-/** Parameters of every named query that has some, from its header: `name`, what it does, and `values`, or null. */
+/** Parameters of every shipped query that has some: `name`, `flag`, what it does, and `values`, or null. */
 export const QUERY_PARAMS = Object.fromEntries(
-  NAMES.queries.flatMap((query) => {
-    const text = readFileSync(join(ROOT, 'queries', `${query}.sql`), 'utf8');
-    const params = [
-      ...text.matchAll(/^-- @param\s+(\w+)\s+(\w+)\s+\S+\s+\S+(?:\s+\[([^\]]+)\])?\s+--\s+(.+)$/gm),
-    ].map(([, name, type, range, description]) => ({ name, description, values: wordsOf(type, range) }));
-    return params.length === 0 ? [] : [[query, params]];
-  }),
+  [...readLibrary()]
+    .filter(([, { params }]) => params.length > 0)
+    .map(([query, { params }]) => [
+      query,
+      params.map((param) => ({
+        name: param.name,
+        flag: `--${flagOf(param.name)}`,
+        description: param.doc,
+        values: wordsOf(param),
+      })),
+    ]),
 );
-
-/** The flag that stands for a parameter of a query. */
-export const flagOfParam = (name) => `--${name.replaceAll('_', '-')}`;
 
 /** What can follow `--param`: `name=`, or `name=value` for each value where they are known. */
 export const paramWords = ({ name, values }) => (values ?? ['']).map((value) => `${name}=${value}`);

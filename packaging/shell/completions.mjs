@@ -2,15 +2,7 @@
  * Completions for bash, zsh and fish: commands, flags, names, and values where they are known. All lists are fixed: they have the
  * queries and packs that ship and their parameters, not those of this host, for which every press of a key would start ingero.
  */
-import {
-  COMMANDS,
-  firstWords,
-  flagOfParam,
-  paramWords,
-  QUERY_PARAMS,
-  subcommands,
-  TOPICS,
-} from './commands.mjs';
+import { COMMANDS, firstWords, paramWords, QUERY_PARAMS, subcommands, TOPICS } from './commands.mjs';
 
 const GLOBAL = ['--help'];
 const HEAD = '# Made from oclif.manifest.json by packaging/shell/build.mjs.';
@@ -139,8 +131,8 @@ function zshCommand({ id, args, flags }) {
 
 export function zsh() {
   const described = (list) => list.map(([word, about]) => `'${word}:${zshText(about)}'`).join(' ');
-  const flagOf = ({ name, description, values }) =>
-    `'${flagOfParam(name)}=[${zshText(description)}]:${name}:${values === null ? '' : `(${values.join(' ')})`}'`;
+  const flagOf = ({ name, flag, description, values }) =>
+    `'${flag}=[${zshText(description)}]:${name}:${values === null ? '' : `(${values.join(' ')})`}'`;
   return `#compdef ingero
 ${HEAD}
 # What can follow --param: the parameters of the query on the command line.
@@ -233,8 +225,8 @@ function fishQuery([query, params]) {
   return [
     `complete -c ingero -n ${here} -l param -s p -x -a ${fishText(params.flatMap(paramWords).join(' '))}`,
     ...params.map(
-      ({ name, description, values }) =>
-        `complete -c ingero -n ${here} -l ${flagOfParam(name).slice(2)} -x${values === null ? '' : ` -a ${fishText(values.join(' '))}`} -d ${fishText(description)}`,
+      ({ flag, description, values }) =>
+        `complete -c ingero -n ${here} -l ${flag.slice(2)} -x${values === null ? '' : ` -a ${fishText(values.join(' '))}`} -d ${fishText(description)}`,
     ),
   ].join('\n');
 }

@@ -40,10 +40,13 @@ export class Stacks {
     const id = this.idOf(words[at + STACK.hash] as number, words[at + STACK.hash + 1] as number);
     const pid = words[at + STACK.pid] as number;
     const found = words[at + STACK.frameCount] as number;
-    const frames = Array.from({ length: found }, (_, index) => this.#frameAt(words, at, index, pid));
+    const addresses = Array.from({ length: found }, (_, index) =>
+      word64(words, at + STACK.addresses + index * 2),
+    );
     // Where code was built without frame pointers, the kernel's walk can end in a word that is no address of a program.
-    const end = frames.findIndex(({ address }) => address >= USER_SPACE_END);
-    if (end >= 0) frames.splice(end);
+    const end = addresses.findIndex((address) => address >= USER_SPACE_END);
+    const walked = end < 0 ? addresses : addresses.slice(0, end);
+    const frames = walked.map((address, index) => this.#frameAt(words, at, index, address, pid));
     const caller = word64(words, at + STACK.caller);
     if (caller !== 0n && frames[1]?.address !== caller)
       frames.splice(1, 0, this.#callerAt(caller, pid, frames));
@@ -53,8 +56,7 @@ export class Stacks {
     });
   }
 
-  #frameAt(words: Uint32Array, at: number, index: number, pid: number): Frame {
-    const address = word64(words, at + STACK.addresses + index * 2);
+  #frameAt(words: Uint32Array, at: number, index: number, address: bigint, pid: number): Frame {
     const frame = at + STACK.frames + index * STACK.frameWords;
     const isKnown = words[frame] === BUILD_ID_VALID;
     const buildId = Buffer.from(words.buffer, words.byteOffset + (frame + 1) * 4, BUILD_ID_BYTES);

@@ -20,10 +20,11 @@ const NEARLY_FULL = 0.9;
 /** A loss shortly before an observation may be seen by the next one only: the ring is read after it. */
 const LATE_NS = 1_000_000_000n;
 
-/** The values of one row, when all of them are known. */
-async function known(connection: DuckDBConnection, sql: string): Promise<bigint[] | undefined> {
-  const row = (await connection.runAndReadAll(sql)).getRows()[0] ?? [];
-  return row.length > 0 && row.every((value) => typeof value === 'bigint') ? (row as bigint[]) : undefined;
+/** The times of one row (from, to, start of the recording), when all of them are known. */
+async function knownTimes(connection: DuckDBConnection, sql: string): Promise<MissingTimes | undefined> {
+  const [fromNs, toNs, startedNs] = (await connection.runAndReadAll(sql)).getRows()[0] ?? [];
+  const areKnown = typeof fromNs === 'bigint' && typeof toNs === 'bigint' && typeof startedNs === 'bigint';
+  return areKnown ? { fromNs, toNs, startedNs } : undefined;
 }
 
 const latest = (a: bigint, b: bigint): bigint => (a > b ? a : b);
@@ -33,7 +34,7 @@ const latest = (a: bigint, b: bigint): bigint => (a > b ? a : b);
  * several runs, and where no observation saw a full ring.
  */
 export async function fullRingTimes(connection: DuckDBConnection): Promise<MissingTimes | undefined> {
-  const row = await known(
+  const times = await knownTimes(
     connection,
     `SELECT
        epoch_ns(min(since)),
@@ -50,9 +51,7 @@ export async function fullRingTimes(connection: DuckDBConnection): Promise<Missi
      )
      WHERE ring_high_water >= ${NEARLY_FULL}`,
   );
-  if (row === undefined) return undefined;
-  const [fromNs = 0n, toNs = 0n, startedNs = 0n] = row;
-  return { fromNs: latest(fromNs - LATE_NS, startedNs), toNs, startedNs };
+  return times && { ...times, fromNs: latest(times.fromNs - LATE_NS, times.startedNs) };
 }
 
 /**
@@ -60,7 +59,7 @@ export async function fullRingTimes(connection: DuckDBConnection): Promise<Missi
  * well, which it does all the time.
  */
 export async function samplingTimes(connection: DuckDBConnection): Promise<MissingTimes | undefined> {
-  const row = await known(
+  return knownTimes(
     connection,
     `SELECT
        epoch_ns(min(g.stepped_at)),
@@ -71,9 +70,6 @@ export async function samplingTimes(connection: DuckDBConnection): Promise<Missi
      WHERE (g.to_level LIKE 'sample %' OR g.to_level = 'counts')
        AND NOT EXISTS (SELECT 1 FROM packs WHERE concat(yaml, array_to_string(overlays, ' ')) LIKE '%sample:%')`,
   );
-  if (row === undefined) return undefined;
-  const [fromNs = 0n, toNs = 0n, startedNs = 0n] = row;
-  return { fromNs, toNs, startedNs };
 }
 
 /** `12.3 s`, after the start of the recording. */

@@ -1,15 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { brotliDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { demangle } from '../../src/demangle/itanium.js';
 import { DemangledPattern, matchesGlob } from '../../src/demangle/pattern.js';
+import { unpackGpuCapture } from '../support/gpu-captures.js';
 import { query } from '../trace/support/capture.js';
 
-const CAPTURE = join(import.meta.dirname, '../fixtures/gpu/train.duckdb.br');
 const LIBRARY = execFileSync('gcc', ['-print-file-name=libstdc++.so.6'], { encoding: 'utf8' }).trim();
 
 /** Symbols of C++ functions a library exports. */
@@ -44,10 +43,8 @@ describe('C++ names', () => {
 
   it('of the kernels PyTorch registers are those of c++filt, or none', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'ingero-kernels-'));
-    const capture = join(dir, 'train.duckdb');
-    writeFileSync(capture, brotliDecompressSync(readFileSync(CAPTURE)));
     const rows = await query(
-      capture,
+      unpackGpuCapture('train', dir),
       "SELECT DISTINCT kernel_name FROM cuda_events WHERE kernel_name NOT LIKE '%…' ORDER BY kernel_name",
     );
     rmSync(dir, { recursive: true });

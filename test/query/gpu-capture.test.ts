@@ -1,18 +1,17 @@
 /** Captures of real programs on an NVIDIA H100 against what those programs, CUPTI and PyTorch say of the same runs (test/fixtures/README.md). */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { brotliDecompressSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { demangle } from '../../src/demangle/itanium.js';
 import { explain } from '../../src/explain/explain.js';
+import { GPU_FIXTURES, unpackGpuCapture } from '../support/gpu-captures.js';
 import { query } from '../trace/support/capture.js';
 import { failure, library, named, withCapture } from './helpers.js';
 
-const FIXTURES = join(import.meta.dirname, '../fixtures/gpu');
 const folder = mkdtempSync(join(tmpdir(), 'ingero-gpu-'));
-const count = join(folder, 'count.duckdb');
-const train = join(folder, 'train.duckdb');
+const count = unpackGpuCapture('count', folder);
+const train = unpackGpuCapture('train', folder);
 
 interface TrainFacts {
   first_ns: string;
@@ -20,14 +19,8 @@ interface TrainFacts {
   profiler: Record<string, { calls: number; ns: number }>;
   memory: Record<string, number>;
 }
-const facts = JSON.parse(readFileSync(join(FIXTURES, 'train.json'), 'utf8')) as TrainFacts;
+const facts = JSON.parse(readFileSync(join(GPU_FIXTURES, 'train.json'), 'utf8')) as TrainFacts;
 
-beforeAll(() => {
-  for (const name of ['count', 'train']) {
-    const packed = readFileSync(join(FIXTURES, `${name}.duckdb.br`));
-    writeFileSync(join(folder, `${name}.duckdb`), brotliDecompressSync(packed));
-  }
-});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Findings of `explain`, as what was found and where. */
@@ -42,7 +35,7 @@ async function found(path: string): Promise<string[]> {
 describe('a program that counts its calls', () => {
   test('every call of it is a row, and nothing else', async () => {
     const { 'cudaMalloc failed': failed, ...made } = JSON.parse(
-      readFileSync(join(FIXTURES, 'count.json'), 'utf8'),
+      readFileSync(join(GPU_FIXTURES, 'count.json'), 'utf8'),
     ) as Record<string, number>;
     const rows = await query(
       count,

@@ -93,8 +93,7 @@ const PLANTED = [
     [
       ['late-rank', 'find-nccl-stragglers', /ncclAllReduce/],
       ['rank-that-stays-away', 'find-nccl-desync', /ncclAllReduce/],
-      // Of two ranks that differ either may be the odd one.
-      ['other-collective', 'find-nccl-desync', /nccl(AllGather|AllReduce)/],
+      ['other-collective', 'find-nccl-desync', /ncclAllGather/],
       ['small-collectives', 'find-nccl-small-collectives', /ncclAllReduce/],
       ['failed-communicator', 'find-nccl-async-errors', /ncclCommGetAsyncError/],
       ['refused-collectives', 'find-errors', /ncclAllReduce/],

@@ -1,4 +1,4 @@
-// Two ranks that use NCCL, or an allocator that reports as PyTorch's does, with one planted trouble: planted ranks|tensors TROUBLE.
+// Three ranks (so that most agree) that use NCCL, or an allocator that reports as PyTorch's does, with one planted trouble: planted ranks|tensors TROUBLE.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ int ncclCommDestroy(int *);
 void _ZN3c1027reportMemoryUsageToProfilerEPvlmmNS_6DeviceE(void *, int64_t, size_t, size_t, struct Device);
 void _ZN3c1027reportOutOfMemoryToProfilerElmmNS_6DeviceE(int64_t, size_t, size_t, struct Device);
 
-enum { RANKS = 2, STEPS = 60, FLOAT = 7, SUM = 0 };
+enum { RANKS = 3, STEPS = 60, FLOAT = 7, SUM = 0 };
 static const char *trouble;
 static int is(const char *name) { return strcmp(trouble, name) == 0; }
 
