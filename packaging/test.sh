@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up what the tests need and runs everything a change has to pass. With CI=true nothing that can be
-# tested here may be skipped (test/allowed-skips.txt). With INGERO_TEST_OFFLINE=1, as root, the tests run in a network
-# namespace that has a loopback device and nothing else; what they fetch has to be there from a run before.
+# tested here may be skipped (test/allowed-skips.txt). What comes from a network is fetched first: as root the tests run
+# in a network namespace that has a loopback device and nothing else.
 # Usage: sh packaging/test.sh [VITEST_ARGUMENT...]
 set -eu
 cd "$(dirname "$0")/.."
@@ -41,6 +41,7 @@ need llvm-strip-14 llvm-14
 [ -e /usr/include/bpf/bpf_helpers.h ] || apt_install libbpf-dev || [ "${CI:-}" != true ]
 need strace strace
 need setpriv util-linux
+need ip iproute2
 need setcap libcap2-bin
 need rpmbuild rpm
 need sqlite3 sqlite3
@@ -52,6 +53,11 @@ need fish fish
 step 'npm packages'
 npm_packages
 
+# What tests fetch comes while other checks run.
+mkdir -p build
+npm run --silent test:fetch >build/fetched.txt 2>&1 &
+fetching=$!
+
 check 'Types' npm run --silent typecheck
 check 'Lint and format' npm run --silent lint
 check 'Command manifest' npm run --silent manifest:check
@@ -59,14 +65,19 @@ check 'BPF object' sh packaging/check-bpf.sh
 step 'Workload'
 sh test/workload/build.sh
 
+check 'What tests fetch' wait "$fetching"
+cat build/fetched.txt
+
 without_network() { unshare --net sh -c 'ip link set lo up && exec "$@"' sh "$@"; }
 place=''
-if [ "${INGERO_TEST_OFFLINE:-}" = 1 ]; then
-  need ip iproute2
+if [ "$(id -u)" = 0 ] && without_network true; then
   place=without_network
+  # test/packaging/no-network.test.ts holds it to that.
+  export INGERO_TEST_NETWORK=none
+else
+  echo 'The tests run with the network of this host: to do without takes root and unshare --net.' >&2
 fi
 
-mkdir -p build
 rm -f build/test-report.json
 check 'Tests' $place npx vitest run --reporter=default --reporter=json --outputFile.json=build/test-report.json "$@"
 # Vitest's own closing lines differ by version and terminal; the one this prints does not.

@@ -1,8 +1,8 @@
 /**
  * Builds packages into build/packages/, with a list of digests that can be signed. Needs network for what build/cache
- * lacks, and no network when it is all there.
+ * lacks, and no network when it is all there; --fetch brings it there and builds nothing.
  *
- * Usage: npm run package -- [--arch x64|arm64] [--key KEY.pem] [tar|deb|npm|single|rpm ...]
+ * Usage: npm run package -- [--arch x64|arm64] [--fetch] [--key KEY.pem] [tar|deb|npm|single|rpm ...]
  * (default: all but rpm)
  */
 import { execFileSync } from 'node:child_process';
@@ -12,13 +12,14 @@ import { parseArgs } from 'node:util';
 import { makeDeb, makeNpm, makeRpm, makeTar } from './formats.mjs';
 import { ROOT } from './root.mjs';
 import { makeSingle } from './single.mjs';
-import { digestOf, stage } from './stage.mjs';
+import { digestOf, fetchInputs, stage } from './stage.mjs';
 
 const FORMATS = { tar: makeTar, deb: makeDeb, npm: makeNpm, single: makeSingle, rpm: makeRpm };
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     arch: { type: 'string', default: process.arch },
+    fetch: { type: 'boolean', default: false },
     key: { type: 'string' },
     out: { type: 'string', default: join(ROOT, 'build/packages') },
   },
@@ -29,6 +30,11 @@ for (const format of formats) {
     console.error(`No package format ${format}; there are ${Object.keys(FORMATS).join(', ')}.`);
     process.exit(2);
   }
+}
+
+if (values.fetch) {
+  fetchInputs(values.arch);
+  process.exit();
 }
 
 mkdirSync(values.out, { recursive: true });

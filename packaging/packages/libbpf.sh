@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds libbpf as one shared object: libelf and zlib are linked in, it needs libc alone and runs on glibc 2.28 and
 # newer. Sources are Debian's packages (checked by apt), compiled against the C library of Debian 11. Equal inputs
-# give equal bytes. What was fetched is kept in build/cache and used again, so that a later build is offline.
-# Usage: packaging/packages/libbpf.sh OUTPUT.so x64|arm64
+# give equal bytes. What was fetched is kept in build/cache and used again, so that a later build is offline; --fetch
+# does only that.
+# Usage: packaging/packages/libbpf.sh OUTPUT.so|--fetch x64|arm64
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,7 +21,7 @@ arm64) debian=arm64 triplet=aarch64-linux-gnu ;;
 esac
 # As it is in package lists of this architecture; a cross compiler is Debian's gcc-aarch64-linux-gnu.
 cc=$triplet-gcc
-command -v "$cc" >/dev/null || { echo "No $cc (Debian: gcc-$(echo "$triplet" | tr _ -))." >&2; exit 3; }
+[ "$out" = --fetch ] || command -v "$cc" >/dev/null || { echo "No $cc (Debian: gcc-$(echo "$triplet" | tr _ -))." >&2; exit 3; }
 mirror=$(sed -nE 's#^(URIs:|deb( \[[^]]*\])?) +(https?://[^ ]+/debian)/?( .*)?$#\3#p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
 mirror=${mirror:-http://deb.debian.org/debian}
 
@@ -56,6 +57,7 @@ EOF
   rm -rf "$cache/lists" "$cache/archives" "$cache/etc"
   touch "$cache/complete"
 fi
+[ "$out" != --fetch ] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -32,16 +32,8 @@ export function stage(arch, folder) {
   mkdirSync(join(out, 'runtime'));
   copyFileSync(node, join(out, 'runtime/node'));
 
-  const libbpf = join(
-    ROOT,
-    'build/cache',
-    `libbpf-${LIBBPF.map(({ version }) => version).join('-')}-${arch}.built`,
-  );
-  if (!existsSync(join(libbpf, 'libbpf.so'))) {
-    execFileSync('sh', [join(ROOT, 'packaging/packages/libbpf.sh'), join(libbpf, 'libbpf.so'), arch], {
-      stdio: 'inherit',
-    });
-  }
+  const libbpf = libbpfFolder(arch);
+  if (!existsSync(join(libbpf, 'libbpf.so'))) libbpfScript(join(libbpf, 'libbpf.so'), arch);
   mkdirSync(join(out, 'native'));
   copyFileSync(join(libbpf, 'libbpf.so'), join(out, 'native/libbpf.so'));
 
@@ -60,6 +52,24 @@ export function stage(arch, folder) {
   return out;
 }
 
+/** Fetches all that packages for an architecture are made of, so that building them needs no network. */
+export function fetchInputs(arch) {
+  // The Node.js of this machine packs the single executable.
+  for (const machine of new Set([arch, process.arch])) nodeRuntime(machine);
+  for (const name of NATIVE[arch]) nativeTarball(name);
+  if (!existsSync(join(libbpfFolder(arch), 'libbpf.so'))) libbpfScript('--fetch', arch);
+}
+
+/** Where libbpf is once it was built. */
+function libbpfFolder(arch) {
+  const versions = LIBBPF.map(({ version }) => version).join('-');
+  return join(ROOT, 'build/cache', `libbpf-${versions}-${arch}.built`);
+}
+
+function libbpfScript(...args) {
+  execFileSync('sh', [join(ROOT, 'packaging/packages/libbpf.sh'), ...args], { stdio: 'inherit' });
+}
+
 /** Path of the Node.js of packages, fetched where it is missing. */
 export function nodeRuntime(arch) {
   const folder = join(ROOT, 'build/cache', `node-${NODE.version}-${arch}`);
@@ -74,11 +84,14 @@ export function nodeRuntime(arch) {
 function nativePackages(arch, out) {
   for (const name of Object.values(NATIVE).flat())
     rmSync(join(out, 'node_modules', name), { recursive: true, force: true });
-  for (const name of NATIVE[arch]) {
-    const { version, integrity } = LOCK[`node_modules/${name}`];
-    unpack(fetchTarball(name, version, integrity), join(out, 'node_modules', name));
-  }
+  for (const name of NATIVE[arch]) unpack(nativeTarball(name), join(out, 'node_modules', name));
   // koffi's packages hold builds for both C libraries; ours is glibc.
+}
+
+/** Path of a package of machine code, fetched where it is missing. */
+function nativeTarball(name) {
+  const { version, integrity } = LOCK[`node_modules/${name}`];
+  return fetchTarball(name, version, integrity);
 }
 
 /** What was built from what, as an in-toto statement (slsa.dev/provenance/v1). */

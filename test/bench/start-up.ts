@@ -6,7 +6,8 @@ import { loadLibbpf } from '../../src/loader/libbpf.js';
 import { BpfObject } from '../../src/loader/object.js';
 import { type Arch, compilePack, loadBuiltinPacks, loadPackFile } from '../../src/packs/index.js';
 import { LibraryTracer, textsAt } from '../../src/trace/libraries.js';
-import { type DebianLibrary, fetchLibrary } from '../support/debian-package.js';
+import { DEBIAN_LIBRARIES } from '../support/debian-libraries.js';
+import { type DebianLibrary, fetchPackage } from '../support/debian-package.js';
 import { median } from './report.js';
 
 const ROUNDS = 9;
@@ -38,24 +39,17 @@ function milliseconds(file: string, args: readonly string[]): number {
 
 /** A library of every built-in pack, from Debian; the driver's and libtorch's packages are 60 to 115 MB. */
 const LIBRARIES: Readonly<Record<string, DebianLibrary>> = {
-  'cuda-runtime': {
-    ...{ suite: 'trixie', component: 'non-free', package: 'libcudart12', file: /^libcudart\.so\.12\.4/ },
-  },
-  'cuda-driver': { suite: 'trixie', component: 'non-free', package: 'libcuda1', file: /^libcuda\.so\.550/ },
-  nccl: { suite: 'trixie', component: 'contrib', package: 'libnccl2', file: /^libnccl\.so\.2\.22/ },
-  'pytorch-allocator': {
-    suite: 'trixie',
-    component: 'main',
-    package: 'libtorch2.6',
-    file: /^libc10\.so\.2\.6/,
-  },
+  'cuda-runtime': DEBIAN_LIBRARIES.cudart12,
+  'cuda-driver': DEBIAN_LIBRARIES.cuda550,
+  nccl: DEBIAN_LIBRARIES.nccl,
+  'pytorch-allocator': DEBIAN_LIBRARIES.torch,
 };
 
 /** What all built-in packs take on real libraries: CPU to read, compile and find every function; time to attach. */
 export function benchAllPacks(): { packs: number; probes: number; compileMs: number; attachSeconds: number } {
   const files = loadBuiltinPacks().flatMap((pack) => {
     const library = LIBRARIES[pack.name];
-    const fetched = library === undefined ? { reason: 'no library' } : fetchLibrary(library);
+    const fetched = library === undefined ? { reason: 'no library' } : fetchPackage(library);
     if ('reason' in fetched) console.log(`${pack.name}: left out, ${fetched.reason}`);
     return 'path' in fetched ? [{ pack, path: fetched.path }] : [];
   });

@@ -5,7 +5,7 @@ import { ElfFile, type SymbolLookup } from '../../src/discovery/elf.js';
 import { CALLBACK_IDS } from '../../src/discovery/stripped/callback-ids.js';
 import { compilePack } from '../../src/packs/compile.js';
 import { loadBuiltinPacks } from '../../src/packs/load.js';
-import { type DebianLibrary, fetchLibrary } from '../support/debian-package.js';
+import { fetchLibrary, type LibraryName } from '../support/debian-libraries.js';
 import { compile, scratch } from './build.js';
 
 const funnumbered = scratch();
@@ -77,15 +77,14 @@ test.skipIf(!existsSync(ARCHIVE))(
   },
 );
 
-const SHARED: readonly (DebianLibrary & {
-  /** Functions profilers know by another name. */ unnumbered: readonly string[];
-})[] = [
+const SHARED: readonly {
+  library: LibraryName;
+  /** Functions profilers know by another name. */
+  unnumbered: readonly string[];
+}[] = [
+  { library: 'cudart11', unnumbered: [] },
   {
-    ...{ suite: 'bookworm', component: 'non-free', package: 'libcudart11.0', file: /^libcudart\.so\.11\.8/ },
-    unnumbered: [],
-  },
-  {
-    ...{ suite: 'trixie', component: 'non-free', package: 'libcudart12', file: /^libcudart\.so\.12\.4/ },
+    library: 'cudart12',
     unnumbered: [
       'cudaGetDeviceProperties_v2',
       'cudaMemAdvise_v2',
@@ -94,12 +93,9 @@ const SHARED: readonly (DebianLibrary & {
     ],
   },
 ];
-const fetched = SHARED.map((library) => {
-  const found = process.arch === 'x64' ? fetchLibrary(library) : { reason: 'not an x86-64 host' };
-  const name = library.package;
-  return 'path' in found
-    ? { title: name, path: found.path, unnumbered: library.unnumbered }
-    : { title: `${name} (skipped: ${found.reason})`, path: undefined, unnumbered: library.unnumbered };
+const fetched = SHARED.map(({ library, unnumbered }) => {
+  const { title, found } = fetchLibrary(library);
+  return { title, path: 'path' in found ? found.path : undefined, unnumbered };
 });
 
 /** Older releases refer to their names through pointers. What the shared library exports tells the truth. */

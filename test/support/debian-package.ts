@@ -22,7 +22,7 @@ const TIMEOUT_S = 10;
  * Downloads a package with apt, configured by options alone so that nothing of the system's configuration
  * changes, and unpacks it below build/. What is already there is not fetched again.
  */
-export function fetchLibrary(library: DebianLibrary): Fetched {
+export function fetchPackage(library: DebianLibrary): Fetched {
   const name = `${library.package}_${library.suite}`;
   const dir = join(PACKAGE_ROOT, 'build', 'debian', name);
   if (!existsSync(dir)) {

@@ -7,19 +7,16 @@ import { compilePack } from '../../src/packs/compile.js';
 import { loadBuiltinPacks } from '../../src/packs/load.js';
 import type { CompiledPack } from '../../src/packs/model.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
-import { type DebianLibrary, type Fetched, fetchLibrary } from '../support/debian-package.js';
+import { fetchLibrary, type LibraryName } from '../support/debian-libraries.js';
 import { query } from './support/capture.js';
 import { requireRootAndBpf } from './support/root.js';
 import { buildTracer, type Tracer } from './support/tracer.js';
 
-/** Set to fetch packages of 60 to 115 MB as well. */
-const LARGE = 'INGERO_TEST_LARGE_LIBRARIES';
-
-interface RealLibrary extends DebianLibrary {
+interface RealLibrary {
+  library: LibraryName;
   pack: string;
   /** Functions the pack has that came after this version, or are in another of its libraries. */
   absent: RegExp;
-  isLarge?: boolean;
   /** Bytes of a prologue that probes skip to be cheap. */
   skip: number;
   /** Functions that begin in another way. */
@@ -33,30 +30,24 @@ const SINCE_NCCL_2_23 =
 
 const LIBRARIES: readonly RealLibrary[] = [
   {
-    ...{ pack: 'cuda-driver', suite: 'bookworm', component: 'non-free', package: 'libcuda1', skip: 10 },
-    file: /^libcuda\.so\.535/,
+    ...{ library: 'cuda535', pack: 'cuda-driver', skip: 10 },
     absent: new RegExp(
       `^(${SINCE_CUDA_12_8}|cuGreenCtx.*|cuCtxFromGreenCtx|cuFuncLoad|cu(Func|Kernel)GetName|cuStreamBeginCaptureToGraph.*)$`,
     ),
   },
   {
-    ...{ pack: 'cuda-driver', suite: 'trixie', component: 'non-free', package: 'libcuda1', skip: 10 },
-    file: /^libcuda\.so\.550/,
+    ...{ library: 'cuda550', pack: 'cuda-driver', skip: 10 },
     absent: new RegExp(`^(${SINCE_CUDA_12_8})$`),
   },
   {
-    ...{ pack: 'nccl', suite: 'trixie', component: 'contrib', package: 'libnccl2', skip: 4 },
-    file: /^libnccl\.so\.2\.22/,
+    ...{ library: 'nccl', pack: 'nccl', skip: 4 },
     absent: new RegExp(`^(${SINCE_NCCL_2_23})$`),
     costly: ['ncclGetLastError', 'ncclRedOpDestroy'],
-    isLarge: true,
   },
   {
-    ...{ pack: 'pytorch-allocator', suite: 'trixie', component: 'main', package: 'libtorch2.6', skip: 4 },
-    file: /^libc10\.so\.2\.6/,
+    ...{ library: 'torch', pack: 'pytorch-allocator', skip: 4 },
     // Debian builds it for CPUs: the allocator's own functions are in libc10_cuda, which it does not have.
     absent: /CUDACachingAllocator/,
-    isLarge: true,
   },
 ];
 
@@ -67,13 +58,8 @@ function packNamed(name: string): CompiledPack {
 }
 
 const fetched = LIBRARIES.map((library) => {
-  let found: Fetched;
-  if (process.arch !== 'x64') found = { reason: 'not an x86-64 host' };
-  else if (library.isLarge && process.env[LARGE] !== '1') found = { reason: `${LARGE}=1 is not set` };
-  else found = fetchLibrary(library);
-  const path = 'path' in found ? found.path : undefined;
-  const name = `${library.package} of ${library.suite}`;
-  return { library, path, title: 'reason' in found ? `${name} (skipped: ${found.reason})` : name };
+  const { title, found } = fetchLibrary(library.library);
+  return { library, title, path: 'path' in found ? found.path : undefined };
 });
 
 describe.each(fetched.map((entry) => [entry.title, entry] as const))('the real library: %s', (_, entry) => {
@@ -175,17 +161,17 @@ describe.each(drivers)('calls of the real library: %s', (_, { path }) => {
   });
 });
 
-/** What libraries of a later Debian need of it. */
-const NEEDED: readonly DebianLibrary[] = [
-  { suite: 'trixie', component: 'main', package: 'libc6', file: /^libc\.so\.6$/ },
-  { suite: 'trixie', component: 'main', package: 'libstdc++6', file: /^libstdc\+\+\.so\.6\.[0-9.]+$/ },
-  { suite: 'trixie', component: 'main', package: 'libgcc-s1', file: /^libgcc_s\.so\.1$/ },
-  { suite: 'trixie', component: 'main', package: 'libnuma1', file: /^libnuma\.so\.1[0-9.]*$/ },
-  { suite: 'trixie', component: 'main', package: 'libcpuinfo0', file: /^libcpuinfo\.so\.[0-9.]+$/ },
-];
-const large = fetched.filter(({ library }) => library.isLarge);
-const needed = large.some(({ path }) => path !== undefined) ? NEEDED.map(fetchLibrary) : [];
-const folders = needed.flatMap((library) => ('path' in library ? [dirname(library.path)] : []));
+const [nccl, c10] = (['nccl', 'torch'] as const).map((name) =>
+  fetched.find(({ library }) => library.library === name),
+);
+
+/** What libraries of a later Debian need of it: the folder of the C library is the first. */
+const NEEDED = ['libc', 'stdcxx', 'gcc', 'numa', 'cpuinfo'] as const;
+const isNeeded = [nccl, c10].some((library) => library?.path !== undefined);
+const folders = (isNeeded ? NEEDED : []).flatMap((name) => {
+  const { found } = fetchLibrary(name);
+  return 'path' in found ? [dirname(found.path)] : [];
+});
 const haveNeeded = folders.length === NEEDED.length;
 
 /** Builds a program that runs with the loader and the C library of the later Debian. `dir` gets all files. */
@@ -201,10 +187,6 @@ function buildWith(path: string, soname: string, source: string, dir: string): s
   ]);
   return program;
 }
-
-const [nccl, c10] = ['nccl', 'pytorch-allocator'].map((pack) =>
-  large.find(({ library }) => library.pack === pack),
-);
 
 describe(`calls of the real library: ${nccl?.title}`, () => {
   test.skipIf(!ready || !haveNeeded || nccl?.path === undefined)(

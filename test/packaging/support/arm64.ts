@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { available } from '../../packs/support/tools.js';
+import { BUILDS_ARM64 } from './built-archs.js';
 import type { BuiltPackages } from './built-packages.js';
 
 /** e_machine of elf.h. */
@@ -29,8 +30,7 @@ export function describeArm64(
   { folder, named }: BuiltPackages,
   build: (out: string, wrapper: readonly string[], more: readonly string[]) => { stderr: string },
 ): void {
-  const here = process.arch === 'x64' && available('aarch64-linux-gnu-gcc', '--version');
-  describe.skipIf(!here)(`for AArch64${here ? '' : ' (skipped: no cross compiler)'}`, () => {
+  describe.skipIf(!BUILDS_ARM64)(`for AArch64${BUILDS_ARM64 ? '' : ' (skipped: no cross compiler)'}`, () => {
     // Made when the tests run, and removed with the other packages.
     const work = join(folder, '../arm64');
     const out = join(work, 'out');
