@@ -1,8 +1,10 @@
 /** The JavaScript of ingero as it is released: bundled, with every command loaded when it runs. */
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { parse } from 'yaml';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(ROOT, 'oclif.manifest.json'), 'utf8'));
@@ -20,6 +22,29 @@ const commands = {
           return `${JSON.stringify(id)}: () => import(${JSON.stringify(source)})`;
         })
         .join(',')}};`,
+    }));
+  },
+};
+
+/** Values of the YAML files that ship, as JSON, by the SHA-256 of their text. */
+export function shippedValues() {
+  const texts = ['probes', 'schema'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((name) => name.endsWith('.yaml'))
+      .sort()
+      .map((name) => readFileSync(join(ROOT, folder, name), 'utf8')),
+  );
+  return Object.fromEntries(
+    texts.map((text) => [createHash('sha256').update(text).digest('hex'), JSON.stringify(parse(text))]),
+  );
+}
+
+/** src/shipped-values.ts with these values. */
+const shippedYaml = {
+  name: 'shipped-yaml',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/shipped-values\.ts$/ }, () => ({
+      contents: `export const SHIPPED_VALUES = ${JSON.stringify(shippedValues())};`,
     }));
   },
 };
@@ -46,7 +71,7 @@ export async function bundleCode(outdir) {
     banner: {
       js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
     },
-    plugins: [commands],
+    plugins: [commands, shippedYaml],
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { PACKAGE_ROOT } from '../paths.js';
+import { shippedYaml } from '../shipped-yaml.js';
 import { SCHEMA_VERSION } from './version.js';
 
 /** `run_id` throughout a file of one run. */
@@ -63,7 +64,8 @@ export function readCaptureSchema(version: number = SCHEMA_VERSION): CaptureSche
   const known = schemas.get(version);
   if (known !== undefined) return known;
   const file = `${PACKAGE_ROOT}/schema/capture-v${version}.yaml`;
-  const schema = parse(readFileSync(file, 'utf8')) as CaptureSchema;
+  const text = readFileSync(file, 'utf8');
+  const schema = (shippedYaml(text) ?? parse(text)) as CaptureSchema;
   schemas.set(version, schema);
   return schema;
 }

@@ -20,31 +20,33 @@ const MAX_SNIPPET = 400;
 
 /** A YAML text whose values can be traced back to lines and columns. */
 export class PackDocument {
-  private constructor(
-    private readonly path: string,
-    private readonly text: string,
-    private readonly lines: LineCounter,
-    private readonly document: Document,
-  ) {}
+  readonly #path: string;
+  readonly #text: string;
+  readonly #lines = new LineCounter();
+  #parsed: Document | undefined;
 
-  /** Parses YAML 1.2. Throws RangeError when the text is nested too deeply for the parser. */
-  static parse(text: string, path: string): PackDocument {
-    const lines = new LineCounter();
-    const document = parseDocument(text, {
-      lineCounter: lines,
+  constructor(text: string, path: string) {
+    this.#text = text;
+    this.#path = path;
+  }
+
+  /** YAML 1.2, parsed when it is first needed. Throws RangeError when the text is nested too deeply for the parser. */
+  get #document(): Document {
+    this.#parsed ??= parseDocument(this.#text, {
+      lineCounter: this.#lines,
       prettyErrors: false,
       // The library compares every pair of keys; duplicateKeys() below takes one pass.
       uniqueKeys: false,
       logLevel: 'error',
     });
     // The library turns a stack overflow into an error of the document.
-    if (document.errors.some((error) => error.message.includes('call stack'))) throw new RangeError();
-    return new PackDocument(path, text, lines, document);
+    if (this.#parsed.errors.some((error) => error.message.includes('call stack'))) throw new RangeError();
+    return this.#parsed;
   }
 
   /** Syntax errors, and warnings such as unknown tags. */
   syntaxProblems(): PackProblem[] {
-    return [...this.document.errors, ...this.document.warnings].map((error) =>
+    return [...this.#document.errors, ...this.#document.warnings].map((error) =>
       this.problem('yaml-syntax', error.message, error.pos[0]),
     );
   }
@@ -52,7 +54,7 @@ export class PackDocument {
   /** Keys written twice in one mapping: YAML forbids it and all but one would be ignored. */
   duplicateKeys(): PackProblem[] {
     const problems: PackProblem[] = [];
-    visit(this.document, {
+    visit(this.#document, {
       Map: (_, map) => {
         const seen = new Set<string>();
         for (const pair of map.items) {
@@ -71,7 +73,7 @@ export class PackDocument {
   brokenAliases(): PackProblem[] {
     const problems: PackProblem[] = [];
     const anchors = new Set<string>();
-    visit(this.document, {
+    visit(this.#document, {
       Value: (_, node) => {
         if (node.anchor !== undefined) anchors.add(node.anchor);
       },
@@ -87,12 +89,12 @@ export class PackDocument {
 
   /** A scalar directly under the root. */
   topLevel(key: string): unknown {
-    return isMap(this.document.contents) ? this.document.get(key) : undefined;
+    return isMap(this.#document.contents) ? this.#document.get(key) : undefined;
   }
 
   /** The plain value. Throws ReferenceError when it has broken aliases or too many of them. */
   value(): unknown {
-    return this.document.toJS({ maxAliasCount: MAX_ALIASES });
+    return this.#document.toJS({ maxAliasCount: MAX_ALIASES });
   }
 
   /** Ties an issue to the line it is on. */
@@ -104,11 +106,11 @@ export class PackDocument {
 
   /** A problem at a character of the text. */
   problem(rule: string, message: string, offset: number, suggestion?: string): PackProblem {
-    const { line, col } = this.lines.linePos(Math.min(offset, this.text.length));
+    const { line, col } = this.#lines.linePos(Math.min(offset, this.#text.length));
     return makeProblem(
       rule,
       message,
-      this.path,
+      this.#path,
       Math.max(line, 1),
       Math.max(col, 1),
       this.lineAt(line),
@@ -117,15 +119,15 @@ export class PackDocument {
   }
 
   private lineAt(line: number): string {
-    const { lineStarts } = this.lines;
-    return this.text.slice(lineStarts[line - 1] ?? 0, lineStarts[line]).replace(/\r?\n?$/, '');
+    const { lineStarts } = this.#lines;
+    return this.#text.slice(lineStarts[line - 1] ?? 0, lineStarts[line]).replace(/\r?\n?$/, '');
   }
 
   /** The node at a path, or the nearest one above it that exists. */
   private find(path: PackPath, key: boolean): Node | undefined {
-    let node: Node | undefined = this.document.contents ?? undefined;
+    let node: Node | undefined = this.#document.contents ?? undefined;
     for (const [depth, segment] of path.entries()) {
-      const container = isAlias(node) ? node.resolve(this.document) : node;
+      const container = isAlias(node) ? node.resolve(this.#document) : node;
       let next: Node | undefined;
       if (isMap(container)) {
         const pair = container.items.find((item) => keyName(item) === String(segment));
@@ -146,15 +148,15 @@ export class PackDocument {
     if (!isScalar(node) || typeof node.value !== 'string' || character === 0) return start;
     if (node.type === 'BLOCK_LITERAL') return this.offsetInBlock(start, node.value, character);
     const quoted = node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE' ? 1 : 0;
-    const verbatim = this.text.startsWith(node.value, start + quoted);
+    const verbatim = this.#text.startsWith(node.value, start + quoted);
     return verbatim ? start + quoted + character : start;
   }
 
   /** A block literal keeps its lines: the nth line of the value is the nth line behind its `|`. */
   private offsetInBlock(start: number, value: string, character: number): number {
     const before = value.slice(0, character).split('\n');
-    const line = this.lines.linePos(start).line + before.length;
-    const lineStart = this.lines.lineStarts[line - 1];
+    const line = this.#lines.linePos(start).line + before.length;
+    const lineStart = this.#lines.lineStarts[line - 1];
     if (lineStart === undefined) return start;
     const content = value.split('\n')[before.length - 1] ?? '';
     const indent = this.lineAt(line).indexOf(content);

@@ -62,7 +62,7 @@ function readText(path: string): string | null {
 function parseEnabled(text: string, path: string): string[] {
   if (text.length > MAX_BYTES) throw badFile(path, `it has more than ${MAX_BYTES} bytes`);
   try {
-    const document = PackDocument.parse(text, path);
+    const document = new PackDocument(text, path);
     const syntax = [...document.syntaxProblems(), ...document.duplicateKeys(), ...document.brokenAliases()];
     if (syntax.length > 0) throw problemsIn(path, syntax);
     const value = document.value();

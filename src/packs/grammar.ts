@@ -21,6 +21,9 @@ function validator(grammar: Grammar): ValidateFunction {
       allErrors: true,
       verbose: true,
       strict: true,
+      // Each takes as long as the rest of compiling the schemas, which tests check.
+      validateSchema: false,
+      code: { optimize: false },
       strictRequired: false,
       allowUnionTypes: true,
     });

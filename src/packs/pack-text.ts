@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { shippedYaml } from '../shipped-yaml.js';
 import { makeProblem, PackDocument } from './document.js';
 import { GRAMMAR_VERSION } from './grammar.js';
 import type { PackIssue } from './issue.js';
@@ -42,7 +43,9 @@ export function readYaml(text: string, path: string): YamlText | { problems: Pac
   }
   if (text.includes('\0')) return refuse('not-text', 'the file contains a NUL byte');
   try {
-    const document = PackDocument.parse(text, path);
+    const document = new PackDocument(text, path);
+    const shipped = shippedYaml(text);
+    if (shipped !== undefined) return { document, value: shipped };
     const newer = newerGrammar(document.topLevel('schema'));
     if (newer !== undefined) return { problems: [document.locate(newer)] };
     const problems = [...document.syntaxProblems(), ...document.duplicateKeys(), ...document.brokenAliases()];

@@ -13,6 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { shippedValues } from '../../packaging/code.mjs';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
@@ -116,6 +118,21 @@ describe('the release', () => {
     expect(
       notices.split(`\n${'-'.repeat(80)}\n`).filter((part) => part.trim().split('\n').length < 3),
     ).toEqual([]);
+  });
+
+  test('has the values of the YAML files that ship', () => {
+    const code = readdirSync(join(release, 'lib')).map((name) =>
+      readFileSync(join(release, 'lib', name), 'utf8'),
+    );
+    const values = shippedValues();
+    for (const folder of ['probes', 'schema']) {
+      for (const name of readdirSync(join(release, folder)).filter((file) => file.endsWith('.yaml'))) {
+        const text = readFileSync(join(release, folder, name), 'utf8');
+        const digest = createHash('sha256').update(text).digest('hex');
+        expect(JSON.parse(values[digest] as string)).toEqual(parse(text));
+        expect(code.filter((part) => part.includes(digest))).toHaveLength(1);
+      }
+    }
   });
 
   test('equal sources give equal bytes', () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { Ajv } from 'ajv';
+import { describe, expect, it, test } from 'vitest';
 import { formatProblems, parsePack } from '../../src/packs/index.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
@@ -47,4 +48,18 @@ describe('docs/probe-packs.md', () => {
     expect(keys.length).toBeGreaterThan(20);
     for (const key of keys.filter((word) => word !== 'items')) expect(guide, key).toContain(`\`${key}\``);
   });
+});
+
+test('the JSON schemas are schemas', () => {
+  const folder = join(PACKAGE_ROOT, 'schema');
+  const ajv = new Ajv({ strictRequired: false, allowUnionTypes: true });
+  const schemas = readdirSync(folder)
+    .filter((name) => name.endsWith('.schema.json'))
+    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as object);
+  expect(schemas).toHaveLength(3);
+  for (const one of schemas) {
+    ajv.addSchema(one);
+    expect(ajv.errorsText()).toBe('No errors');
+  }
+  expect(ajv.validateSchema({ type: 'nonsense' })).toBe(false);
 });
