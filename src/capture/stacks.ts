@@ -1,14 +1,12 @@
 import { type CodeRange, codeRanges } from '../discovery/maps.js';
 import { MAX_FRAMES, STACK } from '../ring/record.js';
 import type { Row } from './capture-file.js';
+import { FunctionNames } from './function-names.js';
 
 /** bpf_stack_build_id.status of linux/bpf.h: a build-id and an offset are there. */
 const BUILD_ID_VALID = 1;
 /** BPF_BUILD_ID_SIZE of linux/bpf.h. */
 const BUILD_ID_BYTES = 20;
-
-/** Programs' addresses are below it, the kernel's above (Documentation/arch/x86/x86_64/mm.rst, arch/arm64/memory.rst). */
-const USER_SPACE_END = 1n << 48n;
 
 /** What is known of a frame, under the names of its columns. */
 interface Frame {
@@ -16,12 +14,21 @@ interface Frame {
   module: string | null;
   build_id: string | null;
   module_offset: bigint | null;
+  function: string | null;
+  function_offset: bigint | null;
+}
+
+/** Where the kernel found the code of a frame: the build-id of its file, and the offset in it. */
+interface CodePlace {
+  buildId: string;
+  offset: bigint;
 }
 
 /** The distinct stacks of a run: `stack_id` by the hash the kernel gives them, and their rows. */
 export class Stacks {
   readonly #ids = new Map<bigint, number>();
   readonly #processes = new Map<number, ProcessCode>();
+  readonly #names = new FunctionNames();
   #stacks: Row[] = [];
   #frames: Row[] = [];
 
@@ -43,47 +50,56 @@ export class Stacks {
     const addresses = Array.from({ length: found }, (_, index) =>
       word64(words, at + STACK.addresses + index * 2),
     );
-    // Where code was built without frame pointers, the kernel's walk can end in a word that is no address of a program.
-    const end = addresses.findIndex((address) => address >= USER_SPACE_END);
+    // Where code was built without frame pointers, the kernel's walk ends in a word that is no address of code.
+    const code = this.#codeOf(pid);
+    const end = addresses.findIndex((address) => !code.mayBeAt(address));
     const walked = end < 0 ? addresses : addresses.slice(0, end);
-    const frames = walked.map((address, index) => this.#frameAt(words, at, index, address, pid));
+    const frames = walked.map((address, index) =>
+      this.#frame(pid, address, placeAt(words, at, index), index > 0),
+    );
     const caller = word64(words, at + STACK.caller);
-    if (caller !== 0n && frames[1]?.address !== caller)
-      frames.splice(1, 0, this.#callerAt(caller, pid, frames));
+    if (caller !== 0n && walked[1] !== caller) frames.splice(1, 0, this.#callerAt(pid, caller, frames));
     this.#stacks.push({ stack_id: id, depth: frames.length, truncated: found === MAX_FRAMES });
     frames.forEach((frame, position) => {
       this.#frames.push({ stack_id: id, position, kind: 'native', ...frame });
     });
   }
 
-  #frameAt(words: Uint32Array, at: number, index: number, address: bigint, pid: number): Frame {
-    const frame = at + STACK.frames + index * STACK.frameWords;
-    const isKnown = words[frame] === BUILD_ID_VALID;
-    const buildId = Buffer.from(words.buffer, words.byteOffset + (frame + 1) * 4, BUILD_ID_BYTES);
+  /** `isCaller`: the address is one that is returned to, behind the call. */
+  #frame(pid: number, address: bigint, place: CodePlace | undefined, isCaller: boolean): Frame {
+    const code = this.#codeOf(pid).at(address);
+    const offset =
+      place?.offset ?? (code === undefined || code.path === null ? null : offsetIn(code, address));
+    const buildId = place?.buildId ?? null;
+    const name =
+      code === undefined || offset === null ? null : this.#names.at(pid, code, buildId, offset, isCaller);
     return {
       address,
-      module: this.#codeAt(pid, address)?.path ?? null,
-      build_id: isKnown ? buildId.toString('hex') : null,
-      module_offset: isKnown ? word64(words, frame + 6) : null,
+      module: code?.path ?? null,
+      build_id: buildId ?? name?.build_id ?? null,
+      module_offset: offset,
+      function: name?.function ?? null,
+      function_offset: name?.function_offset ?? null,
     };
   }
 
   /** The frame of the caller, which the kernel's walk missed. */
-  #callerAt(address: bigint, pid: number, others: readonly Frame[]): Frame {
-    const code = this.#codeAt(pid, address);
-    const module = code?.path ?? null;
-    return {
+  #callerAt(pid: number, address: bigint, others: readonly Frame[]): Frame {
+    const code = this.#codeOf(pid).at(address);
+    const buildId = others.find(({ module }) => module !== null && module === code?.path)?.build_id;
+    const isKnown = code !== undefined && typeof buildId === 'string';
+    return this.#frame(
+      pid,
       address,
-      module,
-      build_id: others.find((other) => module !== null && other.module === module)?.build_id ?? null,
-      module_offset: code === undefined ? null : address - code.start + code.fileOffset,
-    };
+      isKnown ? { buildId, offset: offsetIn(code, address) } : undefined,
+      true,
+    );
   }
 
-  #codeAt(pid: number, address: bigint): CodeRange | undefined {
+  #codeOf(pid: number): ProcessCode {
     const code = this.#processes.get(pid) ?? new ProcessCode(pid);
     this.#processes.set(pid, code);
-    return code.at(address);
+    return code;
   }
 
   /** Rows of `stacks` and `frames` that were not taken yet. */
@@ -95,17 +111,19 @@ export class Stacks {
   }
 }
 
-/** Where the files of one process have their code, looked up once per address: stacks share most of their frames. */
+/** Where one process has its code, looked up once per address: stacks share most of their frames. */
 class ProcessCode {
   readonly #pid: number;
   #ranges: CodeRange[] = [];
+  /** Whether the last look found the process. */
+  #isAlive = true;
   readonly #found = new Map<bigint, CodeRange | undefined>();
 
   constructor(pid: number) {
     this.#pid = pid;
   }
 
-  /** The file whose code is at an address; a library that came later is found at a second look, while the process lives. */
+  /** The code an address is in; a library that came later is found at a second look, while the process lives. */
   at(address: bigint): CodeRange | undefined {
     if (this.#found.has(address)) return this.#found.get(address);
     const look = (): CodeRange | undefined =>
@@ -113,13 +131,29 @@ class ProcessCode {
     let range = look();
     if (range === undefined) {
       const ranges = codeRanges(this.#pid);
-      if (ranges.length > 0) this.#ranges = ranges;
+      this.#isAlive = ranges.length > 0;
+      if (this.#isAlive) this.#ranges = ranges;
       range = look();
     }
     this.#found.set(address, range);
     return range;
   }
+
+  /** False where there is no code: of a process that has ended nobody knows. */
+  mayBeAt(address: bigint): boolean {
+    return this.at(address) !== undefined || !this.#isAlive;
+  }
 }
+
+/** What the kernel knows of the code of a frame; undefined where that is not in a file with a build-id. */
+function placeAt(words: Uint32Array, at: number, index: number): CodePlace | undefined {
+  const frame = at + STACK.frames + index * STACK.frameWords;
+  if (words[frame] !== BUILD_ID_VALID) return undefined;
+  const buildId = Buffer.from(words.buffer, words.byteOffset + (frame + 1) * 4, BUILD_ID_BYTES);
+  return { buildId: buildId.toString('hex'), offset: word64(words, frame + 6) };
+}
+
+const offsetIn = (code: CodeRange, address: bigint): bigint => address - code.start + code.fileOffset;
 
 function word64(words: Uint32Array, at: number): bigint {
   return (BigInt(words[at + 1] as number) << 32n) | BigInt(words[at] as number);

@@ -2,11 +2,13 @@ import type { Arch } from '../packs/model.js';
 import { ByteSource } from './byte-source.js';
 import { type DynamicInfo, readDynamic, segmentAt } from './elf-dynamic.js';
 import { ElfError } from './elf-error.js';
+import { type FunctionTable, functionAt, readFunctions } from './elf-functions.js';
 import {
   cString,
   type ElfLayout,
   PF_X,
   PT_INTERP,
+  PT_LOAD,
   readLayout,
   type Section,
   SHT_DYNSYM,
@@ -38,6 +40,8 @@ export interface SymbolLookup {
 const STT_FUNC = 2;
 const STT_GNU_IFUNC = 10;
 const MAX_INTERPRETER = 4096;
+/** No compiler makes a longer name that could be read. */
+const MAX_FUNCTION_NAME = 4096;
 
 /**
  * True for names the compiler gives to pieces and clones of a function (`f.cold`, `f.part.0`, `f.isra.1`,
@@ -198,6 +202,32 @@ export class ElfFile {
   /** Every C++ function the file defines, by its symbol. Reads the tables of names whole. */
   cppFunctions(): Set<string> {
     return new Set([...this.symbolTables()].flatMap((table) => cppFunctionNames(this.source, table)));
+  }
+
+  /** Where the functions of the file are, by all its symbols. Reads the symbol tables whole, and no names. */
+  functions(): FunctionTable {
+    return readFunctions(this.source, this.symbolTables());
+  }
+
+  /**
+   * The symbol of the function whose code is at an offset in the file, and how far into the function that is; null where no
+   * symbol says so. `functions`: those of this file.
+   */
+  functionAt(functions: FunctionTable, fileOffset: number): { symbol: string; offset: number } | null {
+    const segment = this.layout.segments.find(
+      ({ type, flags, offset, fileSize }) =>
+        type === PT_LOAD && (flags & PF_X) !== 0 && fileOffset >= offset && fileOffset < offset + fileSize,
+    );
+    if (segment === undefined) return null;
+    const address = fileOffset - segment.offset + segment.vaddr;
+    const place = functionAt(functions, address);
+    if (place === undefined) return null;
+    const at = functions.names[place] as number;
+    const bytes = this.source.read(at, Math.min(MAX_FUNCTION_NAME, this.source.size - at), 'a function name');
+    return {
+      symbol: cString(bytes, 0).replace(/@.*/, ''),
+      offset: address - (functions.starts[place] as number),
+    };
   }
 
   /** Exactly `length` bytes of file content at virtual address `vaddr`. */

@@ -46,24 +46,32 @@ export function parseMaps(text: string): MappedFile[] {
   return [...files.values()];
 }
 
-/** Code of a file in a process's memory. */
+/** Code in a process's memory. */
 export interface CodeRange {
   start: bigint;
   end: bigint;
   /** Offset in the file of its first byte. */
   fileOffset: bigint;
-  path: string;
+  inode: number;
+  /** In the process's mount namespace, with ` (deleted)` behind it when the file is gone; null: code made by the process, or the kernel's. */
+  path: string | null;
 }
 
-/** Where a process maps code of files; empty when it is gone or may not be read. */
+/** Where a process has code; empty when it is gone or may not be read. */
 export function codeRanges(pid: number): CodeRange[] {
   const text = readProc(`/proc/${pid}/maps`)?.toString('utf8') ?? '';
   return text.split('\n').flatMap((line) => {
-    const [, start, end, offset, path] =
-      /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) \S+ \d+ +(\/.*)$/.exec(line) ?? [];
-    if (path === undefined) return [];
+    const [, start, end, offset, inode, path] =
+      /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) \S+ (\d+) *(\/.*)?/.exec(line) ?? [];
+    if (start === undefined) return [];
     return [
-      { start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), fileOffset: BigInt(`0x${offset}`), path },
+      {
+        start: BigInt(`0x${start}`),
+        end: BigInt(`0x${end}`),
+        fileOffset: BigInt(`0x${offset}`),
+        inode: Number(inode),
+        path: path ?? null,
+      },
     ];
   });
 }

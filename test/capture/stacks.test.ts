@@ -21,7 +21,7 @@ function record(pid: number, hash: bigint, addresses: readonly bigint[]): Uint32
 }
 
 describe('stacks of a process that lives', () => {
-  const [code] = codeRanges(process.pid);
+  const code = codeRanges(process.pid).find(({ path }) => path === process.execPath);
   if (code === undefined) throw new Error('this process has no code');
   const inside = code.start + 16n;
 
@@ -41,10 +41,13 @@ describe('stacks of a process that lives', () => {
 
   it('end where the walk left the program', () => {
     const stacks = new Stacks();
-    stacks.meet(record(process.pid, 1n, [inside, 0xffffff0123456789n, inside]), 0);
+    const nowhere = [0xffffff0123456789n, 0n, 4096n, code.start - 1n];
+    nowhere.forEach((address, at) => {
+      stacks.meet(record(process.pid, BigInt(at + 1), [inside, address, inside]), 0);
+    });
     const { stacks: rows, frames } = stacks.take();
-    expect(frames.map(({ address }) => address)).toEqual([inside]);
-    expect(rows).toEqual([{ stack_id: 1, depth: 1, truncated: false }]);
+    expect(frames.map(({ address }) => address)).toEqual(nowhere.map(() => inside));
+    expect(rows).toEqual(nowhere.map((_, at) => ({ stack_id: at + 1, depth: 1, truncated: false })));
   });
 });
 

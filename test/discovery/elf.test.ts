@@ -28,6 +28,18 @@ function nm(path: string, ...flags: string[]): Map<string, bigint> {
   return symbols;
 }
 
+/** Functions of a file as nm lists them: name, first address, and the one behind. */
+function functionsOf(path: string, ...flags: string[]): { name: string; start: bigint; end: bigint }[] {
+  return output('nm', '-S', ...flags, path)
+    .split('\n')
+    .flatMap((line) => {
+      const [, address, size, name] = /^([0-9a-f]{16}) ([0-9a-f]{16}) [TtWi] ([^@\s]+)/.exec(line) ?? [];
+      if (name === undefined) return [];
+      const start = BigInt(`0x${address}`);
+      return [{ name, start, end: start + BigInt(`0x${size}`) }];
+    });
+}
+
 function withElf<T>(path: string, use: (elf: ElfFile) => T): T {
   const elf = ElfFile.open(path);
   try {
@@ -362,4 +374,40 @@ test('closing gives the descriptor back, also after a failed open', () => {
   expect(() => ElfFile.open(`${folder}/notelf`)).toThrow(ElfError);
   expect(open()).toEqual([]);
   expect(() => elf.readAt(0n, 4)).toThrow(/closed/);
+});
+
+describe('the function an offset is in', () => {
+  const own = compile(`${folder}/libown.so`, SOURCE, ...shared('libown.so.1'));
+  const libc = realpathSync('/lib/x86_64-linux-gnu/libc.so.6');
+  const cpp = realpathSync(output('gcc', '-print-file-name=libstdc++.so.6').trim());
+
+  test.each([
+    ['with local symbols', own, []],
+    ['of C', libc, ['-D']],
+    ['of C++', cpp, ['-D']],
+  ])('is one nm has there: a library %s', (_, path, flags) => {
+    const listed = functionsOf(path, ...flags).filter(({ start, end }) => end > start);
+    expect(listed.length).toBeGreaterThan(2);
+    withElf(path, (elf) => {
+      const functions = elf.functions();
+      for (const { start, end } of listed) {
+        for (const address of [start, end - 1n]) {
+          const found = elf.functionAt(functions, elf.fileOffset(address));
+          if (found === null) throw new Error(`nothing at 0x${address.toString(16)} of ${path}`);
+          const first = address - BigInt(found.offset);
+          expect(listed.some(({ name, start }) => name === found.symbol && start === first)).toBe(true);
+        }
+      }
+    });
+  });
+
+  test('is none where the file has no code, and none behind the last one', () => {
+    withElf(own, (elf) => {
+      const functions = elf.functions();
+      const last = Math.max(...functions.ends);
+      expect(elf.functionAt(functions, 0)).toBeNull();
+      expect(elf.functionAt(functions, elf.fileOffset(BigInt(last)))?.symbol).not.toBe('second');
+      expect(elf.functionAt(functions, elf.sizeBytes + 1)).toBeNull();
+    });
+  });
 });

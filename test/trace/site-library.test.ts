@@ -223,17 +223,30 @@ describe.skipIf(!requireRootAndBpf())('what a site pack can say of its library',
     const frames = await query(
       capture,
       `SELECT stack_id, position, regexp_extract(module, '[^/]*$') AS module, length(build_id) AS id_length,
-              module_offset IS NOT NULL AS placed, address IS NOT NULL AS addressed
+              module_offset IS NOT NULL AS placed, address IS NOT NULL AS addressed, function
        FROM frames WHERE position < 5 ORDER BY stack_id, position`,
     );
-    const expected = ['libsite.so', 'site', 'site', 'site', 'libc.so.6'].map((module, position) => ({
-      position,
-      module,
-      id_length: 40n,
-      placed: true,
-      addressed: true,
-    }));
-    expect(frames).toEqual([1, 2].flatMap((stack_id) => expected.map((frame) => ({ stack_id, ...frame }))));
+    const expected = (way: string) =>
+      [
+        ['libsite.so', 'site_work'],
+        ['site', 'inner_caller'],
+        ['site', way],
+        ['site', 'main'],
+        // Local: only a symbol table that Debian's libc.so.6 does not have names it.
+        ['libc.so.6', null],
+      ].map(([module, name], position) => ({
+        position,
+        module,
+        id_length: 40n,
+        placed: true,
+        addressed: true,
+        function: name,
+      }));
+    expect(frames).toEqual(
+      ['one_way', 'other_way'].flatMap((way, at) =>
+        expected(way).map((frame) => ({ stack_id: at + 1, ...frame })),
+      ),
+    );
     // The two ways meet in one caller, and come from two.
     const callers = await query(
       capture,
