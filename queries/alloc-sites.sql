@@ -1,6 +1,6 @@
 -- @title Leaks by size and site
 -- @question Which places of the program allocate memory of which size, and how much of it is never freed?
--- @requires tables=capture,cuda_allocations,frames,processes schema>=2
+-- @requires tables=call_sites,capture,cuda_allocations,processes schema>=2
 -- @packs cuda-runtime
 -- @ops cudaMalloc*, cudaHostAlloc
 -- @param min_age_ms DOUBLE 0 ms [0..] -- count as held only what was allocated at least this long before the end
@@ -9,7 +9,7 @@
 -- @column pid - -- Process
 -- @column process - -- Command name of the process
 -- @column tid - -- Thread that allocated
--- @column site - -- Innermost function of the stack outside of the CUDA libraries; NULL without stacks
+-- @column site - -- Innermost function of the stack outside of the CUDA libraries, or its file; NULL without stacks
 -- @column op - -- Operation
 -- @column bytes bytes -- Size of one allocation
 -- @column allocs calls -- Successful allocations of this size
@@ -23,15 +23,6 @@
 -- @interpret A leak grows steadily: many held allocations of one size, first_time to last_time over the whole run. A held_pct of 100 with
 --   few allocations is start-up memory. Record with stacks to see the function.
 -- @next alloc-leaks, alloc-growth
-WITH sites AS (
-  SELECT
-    stack_id,
-    arg_min(coalesce(function, module), position) FILTER (
-      coalesce(module, '') NOT LIKE '%libcuda%' AND coalesce(function, '') NOT LIKE 'cuda%' AND coalesce(function, '') NOT LIKE 'cuMem%'
-    ) AS site
-  FROM frames
-  GROUP BY stack_id
-)
 SELECT
   a.run_id,
   a.pid,
@@ -54,7 +45,7 @@ FROM (
   FROM cuda_allocations x
   JOIN capture c USING (run_id)
 ) a
-LEFT JOIN sites s USING (stack_id)
+LEFT JOIN call_sites s USING (stack_id)
 LEFT JOIN processes p ON p.run_id = a.run_id AND p.process_id = a.process_id
 GROUP BY a.run_id, a.process_id, a.pid, p.comm, a.tid, s.site, a.op, a.bytes
 ORDER BY held_bytes DESC, held DESC, allocs DESC, a.run_id, a.pid, a.tid, a.op, a.bytes

@@ -1,6 +1,6 @@
 -- @title Another process on the same device
 -- @question Which processes wait longer for the GPU while another process uses it than while none does?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=cuda_events,processes,threads,call_sites schema>=2
 -- @param factor DOUBLE 1.5 x -- report when the median wait is at least this many times as long while the other works
 -- @param min_calls INTEGER 20 calls -- with at least this many waits in both conditions
 -- @param idle_ms DOUBLE 50 ms -- a process that makes no call for this long does not use the GPU
@@ -164,7 +164,7 @@ SELECT
   f.device,
   f.op::VARCHAR AS op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

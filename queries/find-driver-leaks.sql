@@ -1,6 +1,6 @@
 -- @title Memory of the driver that is never freed
 -- @question Which processes keep asking the driver for memory that is not freed, all through the recording?
--- @requires tables=cuda_driver_events,events,processes,threads,frames schema>=2
+-- @requires tables=cuda_driver_events,events,processes,threads,call_sites schema>=2
 -- @packs cuda-driver
 -- @ops cuMemAlloc*, cuMemHostAlloc, cuArray*Create*, cuMipmappedArrayCreate
 -- @param min_calls INTEGER 10 calls -- report processes with at least this many allocations that stayed
@@ -124,7 +124,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Copies from or to pageable memory, past the runtime
 -- @question Which copies that a program asked the driver for ran at the speed of pageable memory, and held the caller up?
--- @requires tables=cuda_driver_events,events,processes,threads,frames schema>=2
+-- @requires tables=cuda_driver_events,events,processes,threads,call_sites schema>=2
 -- @packs cuda-driver
 -- @ops cuMemcpy*
 -- @param min_bytes BIGINT 65536 bytes -- look at copies of at least this size
@@ -86,7 +86,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Calls that failed
 -- @question In which processes did calls of CUDA or NCCL fail, which was the first, and how many followed?
--- @requires tables=events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
 -- @packs cuda-runtime, cuda-driver, nccl
 -- @ops cu*, nccl*
 -- @param min_calls INTEGER 1 calls -- report processes with at least this many failed calls
@@ -86,7 +86,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

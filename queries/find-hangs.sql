@@ -1,6 +1,6 @@
 -- @title Calls that never returned
 -- @question Which calls were still running when recording ended, and had been for long?
--- @requires tables=capture,events,processes,threads,frames schema>=2
+-- @requires tables=capture,events,processes,threads,call_sites schema>=2
 -- @packs cuda-runtime, cuda-driver, nccl
 -- @ops cu*, nccl*
 -- @param min_ms DOUBLE 1000 ms -- report calls that had been running for at least this long
@@ -65,7 +65,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Memory that is never freed
 -- @question Which processes keep allocating memory that is not freed, all through the recording?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=cuda_events,processes,threads,call_sites schema>=2
 -- @param min_calls INTEGER 10 calls -- report processes with at least this many allocations that stayed
 -- @param min_slices INTEGER 5 - -- spread over at least this many of ten equal parts of the process's recorded time, or of its allocations where most of them are freed
 -- @param min_share_pct DOUBLE 1 % -- and with at least this part of its allocations
@@ -121,7 +121,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Communicators that failed
 -- @question Which communicators reported an error of their own work, when, and how long did the program go on?
--- @requires tables=nccl_events,processes,threads,frames schema>=2
+-- @requires tables=nccl_events,processes,threads,call_sites schema>=2
 -- @packs nccl
 -- @ops ncclCommGetAsyncError
 -- @column finding - -- What was found, in one sentence
@@ -53,7 +53,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Many tiny collectives
 -- @question Which threads ask for one small collective after another, with nothing launched in between, where one large one would do?
--- @requires tables=nccl_events,events,processes,threads,frames schema>=2
+-- @requires tables=nccl_events,events,processes,threads,call_sites schema>=2
 -- @packs nccl
 -- @ops ncclAllReduce, ncclReduce*, ncclAllGather, ncclB*cast
 -- @param max_bytes BIGINT 65536 bytes -- a collective of at most this size is small
@@ -104,7 +104,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

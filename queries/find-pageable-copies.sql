@@ -1,6 +1,6 @@
 -- @title Copies from or to pageable memory
 -- @question Which copies between host and device ran at the speed of pageable memory, and held the caller up?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=cuda_events,processes,threads,call_sites schema>=2
 -- @param min_bytes BIGINT 65536 bytes -- look at copies of at least this size
 -- @param async_gb_per_s DOUBLE 60 GB/s -- an asynchronous copy whose bytes divided by its time in the call are below this has blocked
 -- @param sync_gb_per_s DOUBLE 8 GB/s -- a synchronous copy below this is slower than from page-locked memory
@@ -82,7 +82,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title A rank the others wait for
 -- @question Which rank of a job waits for the GPU far less than the others do at the same time, and so is the one they wait for?
--- @requires tables=events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
 -- @packs cuda-runtime, cuda-driver
 -- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param factor DOUBLE 0.5 x -- report a rank whose waiting is at most this many times the median of the others
@@ -88,7 +88,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Launching is the bottleneck
 -- @question Which threads do little else but launch kernels, back to back, without ever having to wait for the GPU?
--- @requires tables=cuda_events,processes,threads,frames schema>=2
+-- @requires tables=cuda_events,processes,threads,call_sites schema>=2
 -- @param max_gap_us DOUBLE 20 us -- launches that begin within this time of the one before form a burst
 -- @param min_burst INTEGER 200 calls -- look at bursts of at least this many launches
 -- @param min_share_pct DOUBLE 20 % -- report threads that spend at least this part of their time in bursts
@@ -141,7 +141,7 @@ SELECT
   m.device,
   m.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = m.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = m.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = m.tid AND t.process_id = m.process_id)
   ) AS site,
   f.first_time,

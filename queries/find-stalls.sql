@@ -1,6 +1,6 @@
 -- @title Single long waits
 -- @question Which waits for the GPU took far longer than the others of the same kind?
--- @requires tables=events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
 -- @packs cuda-runtime, cuda-driver
 -- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param min_ms DOUBLE 100 ms -- report waits of at least this length
@@ -75,7 +75,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title Waiting after every launch
 -- @question Which processes wait for the GPU after each launch or two, so that neither side runs ahead?
--- @requires tables=events,processes,threads,frames schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
 -- @packs cuda-runtime, cuda-driver
 -- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param max_launches INTEGER 2 calls -- a wait counts when at most this many launches came before it on its thread since the last wait
@@ -116,7 +116,7 @@ SELECT
     'cuStreamSynchronize', 'cuEventSynchronize'
   ][f.wait_op] AS op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

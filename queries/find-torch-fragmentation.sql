@@ -1,6 +1,6 @@
 -- @title PyTorch holds memory it cannot use
 -- @question Where did PyTorch ask for more memory, or fail to get it, although it held enough that was unused?
--- @requires tables=torch_alloc_events,processes,threads,frames schema>=2
+-- @requires tables=torch_alloc_events,processes,threads,call_sites schema>=2
 -- @packs pytorch-allocator
 -- @ops reportMemoryUsageToProfiler, reportOutOfMemoryToProfiler
 -- @param min_bytes BIGINT 268435456 bytes -- report devices for which at least this much was reserved in spite of unused memory, or any failure
@@ -74,7 +74,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

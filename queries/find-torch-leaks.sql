@@ -1,6 +1,6 @@
 -- @title Tensors that are never freed
 -- @question In which processes does the memory that PyTorch's tensors hold grow all the time?
--- @requires tables=torch_alloc_events,processes,threads,frames schema>=2
+-- @requires tables=torch_alloc_events,processes,threads,call_sites schema>=2
 -- @packs pytorch-allocator
 -- @ops reportMemoryUsageToProfiler
 -- @param min_bytes BIGINT 67108864 bytes -- report devices on which the least that is in use has grown by at least this much
@@ -96,7 +96,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

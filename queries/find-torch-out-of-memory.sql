@@ -1,6 +1,6 @@
 -- @title PyTorch ran out of memory
 -- @question Which processes asked PyTorch for more memory than the device had left, and how much did tensors hold then?
--- @requires tables=torch_alloc_events,processes,threads,frames schema>=2
+-- @requires tables=torch_alloc_events,processes,threads,call_sites schema>=2
 -- @packs pytorch-allocator
 -- @ops reportOutOfMemoryToProfiler
 -- @column finding - -- What was found, in one sentence
@@ -52,7 +52,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -1,6 +1,6 @@
 -- @title PyTorch gives memory back and asks for it again
 -- @question Where does PyTorch's allocator give memory back to CUDA and reserve it again, over and over?
--- @requires tables=torch_alloc_events,events,processes,threads,frames schema>=2
+-- @requires tables=torch_alloc_events,events,processes,threads,call_sites schema>=2
 -- @packs pytorch-allocator
 -- @ops reportMemoryUsageToProfiler
 -- @param min_calls INTEGER 10 calls -- report devices for which memory was reserved again after it was given back at least this often
@@ -92,7 +92,7 @@ SELECT
   f.device,
   f.op,
   coalesce(
-    (SELECT fr.function FROM frames fr WHERE fr.stack_id = f.stack_id AND fr.function IS NOT NULL ORDER BY fr.position LIMIT 1),
+    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
   ) AS site,
   f.first_time,

@@ -204,7 +204,9 @@ describe('notes under a result', () => {
   });
 
   test('views stand for the event tables behind them', () => {
-    const views = Object.entries(readCaptureSchema().views ?? {});
+    const views = Object.entries(readCaptureSchema().views ?? {}).filter(
+      ([, view]) => view.event_tables.length > 0,
+    );
     expect(BEHIND_VIEWS).toEqual(Object.fromEntries(views.map(([name, view]) => [name, view.event_tables])));
   });
 });

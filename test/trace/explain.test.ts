@@ -212,6 +212,14 @@ describe.skipIf(!requireRootAndBpf())('ingero explain', () => {
     }
   });
 
+  test('names the function of the program where stacks were recorded', options, async () => {
+    const command = [workload.gpuScenarios, 'pageable', '20'];
+    const { findings, capture } = await explained(['--stacks', '--', ...command], []);
+    expect(findings[0]?.where.site).toBe('run_pageable');
+    const { rows } = await sql(capture, 'SELECT DISTINCT site FROM call_sites WHERE site IS NOT NULL');
+    expect(rows).toEqual([{ site: 'run_pageable' }]);
+  });
+
   test.each(CLEAN)('finds nothing in a clean run: %s, traced with %j', options, async (scenario, packs) => {
     const words = scenario.split(' ');
     const command = words[0] === 'planted' ? [planted, ...words.slice(1)] : [workload.gpuScenarios, ...words];
