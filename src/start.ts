@@ -3,6 +3,7 @@
  * then the process is sealed.
  */
 import { IngeroError } from './errors.js';
+import { takeCallerEnvironment } from './node-environment.js';
 import { printFailure } from './print-failure.js';
 import { ownProgram } from './program.js';
 import { keepLauncher, LAUNCHER_ARGUMENT, Launcher } from './trace/launcher.js';
@@ -18,7 +19,8 @@ export async function start(args: readonly string[], run: () => Promise<void>): 
     launchCommand();
     return;
   }
-  if (args[0] === 'trace' && args.includes('--')) keepLauncher(Launcher.start(ownProgram()));
+  const environment = takeCallerEnvironment(process.env);
+  if (args[0] === 'trace' && args.includes('--')) keepLauncher(Launcher.start(ownProgram(), environment));
   try {
     sealProcess({ programs: args[0] === 'probes' && args[1] === 'test' });
   } catch (error) {

@@ -12,6 +12,22 @@ const LEFT_OUT = ['bin', 'runtime', 'service', 'share'];
 /** Node.js looks for its program in a note of this name, if this text in it ends with 1. */
 const NOTE = 'NODE_SEA_BLOB';
 const FUSE = Buffer.from('NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:0');
+/**
+ * Environment variables with which a caller makes Node.js load, write or print something before the program could prevent
+ * it (the program itself would come from NODE_COMPILE_CACHE). Their names end where they begin in this Node.js: it asks
+ * for none of them. The folder package has a launcher for that.
+ */
+const UNREAD = [
+  'NODE_COMPILE_CACHE',
+  'NODE_DEBUG_NATIVE',
+  'NODE_EXTRA_CA_CERTS',
+  'NODE_ICU_DATA',
+  'NODE_PENDING_DEPRECATION',
+  'NODE_PRESERVE_SYMLINKS',
+  'NODE_REDIRECT_WARNINGS',
+  'NODE_V8_COVERAGE',
+  'OPENSSL_CONF',
+];
 
 /** One file to put anywhere. */
 export function makeSingle(stage, arch, out, work) {
@@ -57,6 +73,12 @@ export function makeSingle(stage, arch, out, work) {
   const fuse = node.indexOf(FUSE);
   if (fuse < 0 || node.indexOf(FUSE, fuse + 1) >= 0) throw new Error('not one fuse in this Node.js');
   node.write('1', fuse + FUSE.length - 1);
+  for (const name of UNREAD) {
+    // The first is the text its machine code has; the others are of JavaScript, in the snapshot of its start.
+    const text = node.indexOf(Buffer.from(`\0${name}\0`));
+    if (text < 0) throw new Error(`no ${name} in this Node.js`);
+    node[text + 1] = 0;
+  }
   const file = join(out, `ingero-${PACKAGE.version}-linux-${arch}.bin`);
   writeFileSync(file, withNote(node, NOTE, readFileSync(join(folder, 'program.blob'))));
   chmodSync(file, 0o755);

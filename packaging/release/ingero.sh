@@ -1,7 +1,8 @@
 #!/bin/sh
-# Starts ingero. Node.js options of the caller do not apply to a program that may run as root
-# (NODE_OPTIONS=--require=..., code from NODE_COMPILE_CACHE); lib/ingero.js hands them on to the program that `trace` starts.
-for name in NODE_OPTIONS NODE_PATH NODE_COMPILE_CACHE NODE_V8_COVERAGE; do
+# Starts ingero. What the caller tells Node.js does not apply to a program that may run as root (NODE_OPTIONS=--require=...,
+# code from NODE_COMPILE_CACHE); lib/ingero.js hands it on to the program that `trace` starts (src/node-environment.ts).
+for name in NODE_COMPILE_CACHE NODE_DEBUG NODE_DEBUG_NATIVE NODE_EXTRA_CA_CERTS NODE_ICU_DATA NODE_OPTIONS NODE_PATH \
+  NODE_PENDING_DEPRECATION NODE_PRESERVE_SYMLINKS NODE_REDIRECT_WARNINGS NODE_V8_COVERAGE OPENSSL_CONF; do
   eval "[ -z \"\${$name+set}\" ] || export INGERO_KEPT_$name=\"\$$name\""
   unset "$name"
 done

@@ -6,8 +6,6 @@ import { arch, version as nodeVersion, platform } from 'node:process';
 import { ingeroVersion } from '../../src/paths.js';
 import { start } from '../../src/start.js';
 
-restoreNodeEnvironment();
-
 const args = process.argv.slice(2);
 // Not awaited: the single executable loads this with require(), which takes no top-level await.
 void start(args, async () => {
@@ -22,15 +20,3 @@ void start(args, async () => {
     await runCli();
   }
 });
-
-/**
- * The launcher hides these from ingero's own Node.js, which has started by now; a program that `trace` starts gets them
- * as the user set them.
- */
-function restoreNodeEnvironment(): void {
-  for (const name of ['NODE_OPTIONS', 'NODE_PATH', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE']) {
-    const kept = process.env[`INGERO_KEPT_${name}`];
-    delete process.env[`INGERO_KEPT_${name}`];
-    if (kept !== undefined) process.env[name] = kept;
-  }
-}

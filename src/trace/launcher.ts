@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { type Environment, withoutNodeVariables } from '../node-environment.js';
 import type { User } from '../trust/user.js';
 
 /** First argument of the launcher process; nobody types it. */
@@ -13,7 +14,7 @@ export const LAUNCHER_ARGUMENT = '--launch-command';
 export interface LaunchOrder {
   argv: readonly string[];
   /** The environment of the caller. */
-  env: Readonly<Record<string, string | undefined>>;
+  env: Environment;
   umask: number;
   user: User | null;
 }
@@ -25,22 +26,22 @@ export const FAILURE_FD = 4;
 /** The tracer's handle on the waiting launcher, which becomes the command. */
 export class Launcher {
   readonly child: ChildProcess;
-  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #env: Environment;
 
-  private constructor(child: ChildProcess, env: Readonly<Record<string, string | undefined>>) {
+  private constructor(child: ChildProcess, env: Environment) {
     this.child = child;
     this.#env = env;
   }
 
-  /** Starts a launcher. It waits, and ends by itself when this process does. */
-  static start(program: readonly string[]): Launcher {
-    const env = { ...process.env };
+  /**
+   * Starts a launcher. It waits, and ends by itself when this process does. `program`: the words that start ingero; `env`:
+   * the environment of the caller, for the command.
+   */
+  static start(program: readonly string[], env: Environment): Launcher {
     const [file, ...args] = program as [string, ...string[]];
-    // Node.js options are meant for the command, and not for what starts it.
-    const { NODE_OPTIONS: _options, NODE_PATH: _path, ...own } = env;
     const child = spawn(file, [...args, LAUNCHER_ARGUMENT], {
       stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'pipe'],
-      env: own,
+      env: withoutNodeVariables(env),
     });
     const launcher = new Launcher(child, env);
     launcher.#hold(false);

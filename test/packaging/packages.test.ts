@@ -19,6 +19,7 @@ import { makeKeys } from '../support/keys.js';
 import { describeArm64 } from './support/arm64.js';
 import { describeSignedRelease } from './support/signed-release.js';
 import { describeSingle } from './support/single.js';
+import { setTraps } from './support/traps.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
 const BUILD = join(PACKAGE_ROOT, 'packaging/packages/build.mjs');
@@ -91,14 +92,19 @@ describe.skipIf(unfetched)(
     });
 
     test('the folder runs on its own Node.js, whatever the caller has set', () => {
-      const env = {
-        PATH: '/usr/bin:/bin',
-        NODE_OPTIONS: '--require=/nonexistent.cjs',
-        INGERO_NODE: '/bin/false',
+      const traps = setTraps(work);
+      const run = (...args: string[]) => {
+        const env = { PATH: '/usr/bin:/bin', ...traps.env, INGERO_NODE: '/bin/false' };
+        const ran = spawnSync(join(bundle(), 'bin/ingero'), args, { encoding: 'utf8', env });
+        expect(ran).toMatchObject({ status: 0, stderr: '' });
+        expect(traps.sprung()).toEqual([]);
+        return ran.stdout;
       };
-      const shown = spawnSync(join(bundle(), 'bin/ingero'), ['--version'], { encoding: 'utf8', env });
-      expect(shown.stderr).toBe('');
-      expect(shown.stdout).toBe(`ingero/${version} linux-${process.arch} node-v24.21.0\n`);
+      expect(run('--version')).toBe(`ingero/${version} linux-${process.arch} node-v24.21.0\n`);
+      if (!ROOT_USER) return;
+      // With a launcher and the thread of the recorder.
+      const traced = run('trace', '--out', join(work, 'env.duckdb'), '--', 'env');
+      expect(traced).toContain(`NODE_COMPILE_CACHE=${traps.env.NODE_COMPILE_CACHE}\n`);
     });
 
     test('the bills of materials name what is inside', () => {

@@ -1,21 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { shippedValues } from '../../packaging/code.mjs';
+import { NODE_VARIABLES } from '../../src/node-environment.js';
 import { PACKAGE_ROOT } from '../../src/paths.js';
+import { setTraps } from './support/traps.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
 
@@ -75,20 +68,13 @@ describe('the release', () => {
     expect(stdout).toMatch(/^cuda-api-sum /m);
   });
 
-  test('NODE_OPTIONS of the caller does not reach it', () => {
-    const spy = join(work, 'spy.cjs');
-    const sign = join(work, 'sign');
-    writeFileSync(spy, `require('node:fs').writeFileSync(${JSON.stringify(sign)}, '')`);
-    expect(run(['queries'], { NODE_OPTIONS: `--require=${spy}` }).status).toBe(0);
-    expect(existsSync(sign)).toBe(false);
-  });
-
-  test('nor does code from a cache of the caller, and nothing is written for them', () => {
-    const cache = join(work, 'cache');
-    const coverage = join(work, 'coverage');
-    const { status } = run(['queries'], { NODE_COMPILE_CACHE: cache, NODE_V8_COVERAGE: coverage });
-    expect(status).toBe(0);
-    expect([cache, coverage].filter((path) => existsSync(path))).toEqual([]);
+  test('loads, writes and prints nothing the caller tells Node.js to', () => {
+    const traps = setTraps(work);
+    const env = { ...traps.env, NODE_DEBUG: 'module' };
+    // Nothing but these: each of them is hidden.
+    expect(Object.keys(env).sort()).toEqual(NODE_VARIABLES);
+    expect(run(['queries'], env)).toMatchObject({ status: 0, stderr: '' });
+    expect(traps.sprung()).toEqual([]);
   });
 
   test('machine code is as it was published', () => {
@@ -152,11 +138,15 @@ describe('the release', () => {
       expect(JSON.parse(lost.stdout)[0]).toMatchObject({ verdict: 'complete' });
     });
 
-    test('a program in the environment of the caller', () => {
-      const env = { NODE_OPTIONS: '--max-old-space-size=512', NODE_COMPILE_CACHE: '/tmp/a "b" c' };
-      const show = ['sh', '-c', 'echo "[$NODE_OPTIONS] [$INGERO_KEPT_NODE_OPTIONS] [$NODE_COMPILE_CACHE]"'];
-      const { stdout } = run(['trace', '--out', 'other.duckdb', '--', ...show], env);
-      expect(stdout).toContain('[--max-old-space-size=512] [] [/tmp/a "b" c]\n');
+    test('a program in the environment of the caller, and no process or thread of its own listens to it', () => {
+      const traps = setTraps(work);
+      const env: Record<string, string> = { ...traps.env, NODE_DEBUG: '/tmp/a "b" c' };
+      const { stdout, stderr } = run(['trace', '--out', 'other.duckdb', '--', 'env'], env);
+      expect(stderr).toBe('');
+      for (const [name, value] of Object.entries(env))
+        expect(`\n${stdout}`).toContain(`\n${name}=${value}\n`);
+      expect(stdout).not.toContain('INGERO_KEPT');
+      expect(traps.sprung()).toEqual([]);
     });
   });
 });

@@ -22,14 +22,21 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NODE_VARIABLES } from '../../../src/node-environment.js';
 import { PACKAGE_ROOT } from '../../../src/paths.js';
 import type { BuiltPackages } from './built-packages.js';
+import { setTraps } from './traps.js';
 
 const FIXTURE = join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb');
+/** Of elf.h: where an ELF header says where the table of sections is. */
+const SECTIONS_AT = 40;
+const PAGE = 4096;
 const ROOT_USER = process.getuid?.() === 0;
 const USER = 1000;
 const OTHER = 1001;
 const ANSWER = { status: 0, stderr: '', stdout: expect.stringMatching(/^answer\r?\n42\r?\n$/) };
+
+const RIGHTS = 'grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status | tr -d "[:space:]"; echo';
 
 type Run = (args: readonly string[], env?: NodeJS.ProcessEnv) => SpawnSyncReturns<string>;
 
@@ -67,6 +74,30 @@ export function describeSingle({ version, named, bundle }: BuiltPackages): void 
       expect(existsSync(join(work, 'sign'))).toBe(false);
       expect(ask({ NODE_PATH: work })).toMatchObject(ANSWER);
       expect(run(['nonsense']).status).toBe(2);
+    });
+
+    test('loads, writes and prints nothing the caller tells Node.js to', () => {
+      const traps = setTraps(work);
+      expect(ask(traps.env)).toMatchObject(ANSWER);
+      expect(traps.sprung()).toEqual([]);
+    });
+
+    test('is the Node.js of the folder package but for its first page, the fuse and the variables it does not ask for', () => {
+      const node = readFileSync(join(bundle(), 'runtime/node'));
+      const single = readFileSync(executable());
+      // The table of sections is not loaded.
+      const end = Number(node.readBigUInt64LE(SECTIONS_AT));
+      const changed: string[] = [];
+      for (let at = PAGE; at < end; at++) {
+        if (node[at] === single[at]) continue;
+        const [text] = node.toString('latin1', at, at + 30).split('\0');
+        changed.push(`${text} begins with ${single[at]}`);
+      }
+      const unread = NODE_VARIABLES.filter(
+        (name) => !['NODE_DEBUG', 'NODE_OPTIONS', 'NODE_PATH'].includes(name),
+      );
+      const fuse = `0 begins with ${'1'.charCodeAt(0)}`;
+      expect(changed.sort()).toEqual([fuse, ...unread.map((name) => `${name} begins with 0`)].sort());
     });
 
     test('unpacks what the folder package has, and only what it does not bring itself is missing', () => {
@@ -149,11 +180,15 @@ export function describeSingle({ version, named, bundle }: BuiltPackages): void 
     });
 
     test.skipIf(!ROOT_USER)('a command it traces gets the environment and rights of the caller', () => {
-      const show =
-        'echo "[$NODE_OPTIONS] [$NODE_PATH] $(env | grep -c INGERO_KEPT) $(grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status | tr -d "[:space:]")"';
-      const env = { NODE_OPTIONS: '--max-old-space-size=512', NODE_PATH: '/nonexistent' };
-      const traced = run(['trace', '--out', join(work, 'shown.duckdb'), '--', 'sh', '-c', show], env);
-      expect(traced.stdout).toContain('[--max-old-space-size=512] [/nonexistent] 0 NoNewPrivs:0Seccomp:0\n');
+      const traps = setTraps(work);
+      const show = `env; ${RIGHTS}`;
+      const traced = run(['trace', '--out', join(work, 'shown.duckdb'), '--', 'sh', '-c', show], traps.env);
+      expect(traced).toMatchObject({ status: 0, stderr: '' });
+      expect(traced.stdout).toContain('NoNewPrivs:0Seccomp:0\n');
+      expect(traced.stdout).not.toContain('INGERO_KEPT');
+      for (const [name, value] of Object.entries(traps.env))
+        expect(`\n${traced.stdout}`).toContain(`\n${name}=${value}\n`);
+      expect(traps.sprung()).toEqual([]);
     });
 
     describeUsers(work, place, executable, run);
