@@ -1,7 +1,10 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { confinedProcesses } from '../../src/discovery/confined.js';
 import { ElfFile, type SymbolLookup } from '../../src/discovery/elf.js';
+import { findLibraries } from '../../src/discovery/libraries.js';
 import { CALLBACK_IDS } from '../../src/discovery/stripped/callback-ids.js';
 import { compilePack } from '../../src/packs/compile.js';
 import { loadBuiltinPacks } from '../../src/packs/load.js';
@@ -176,6 +179,36 @@ describe('nothing is guessed', () => {
     const { found, refused } = recover('stranger', imitation(others, mine));
     expect(found.size).toBe(others.length);
     expect(refused.get(first)).toBe('no function of the runtime refers to its name');
+  });
+
+  test('a process of such a program behind a filter is one a trace counts as confined', async () => {
+    const confine = `
+      #include <linux/filter.h>
+      #include <linux/seccomp.h>
+      #include <sys/prctl.h>
+      #include <unistd.h>
+      void mine(void) {
+        struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        struct sock_fprog filter = {1, &allow};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return;
+        if (write(1, "confined", 8) == 8) pause();
+      }`;
+    const program = compile(`${funnumbered}/confined`, imitation(others, confine), '-s', '-ldl');
+    const child = spawn(program, { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await once(child.stdout, 'data');
+      const pid = child.pid as number;
+      const search = { sonames: ['libcudart.so.*'], pids: [pid], embeddedSymbols: [...functions] };
+      const confined = (scanStripped: boolean) =>
+        confinedProcesses(
+          findLibraries({ ...search, scanStripped }).files.filter(({ path }) => path === program),
+        );
+      expect(confined(true)).toEqual([{ pid, comm: 'confined', library: program }]);
+      // It gets no probe then.
+      expect(confined(false)).toEqual([]);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   test('in a file that names none of them', () => {
