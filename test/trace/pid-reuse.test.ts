@@ -29,6 +29,7 @@ describe.skipIf(!requireRootAndBpf())('processes that have one pid after the oth
       '--json',
       '--',
       program,
+      '0',
       String(TIMES),
       workload.gpuScenarios,
       'steady',
@@ -63,5 +64,22 @@ describe.skipIf(!requireRootAndBpf())('processes that have one pid after the oth
     expect(described).toEqual(
       processes.map(({ process_id }) => ({ process_id, comm: 'gpu-scenarios', seen: true, threads: 1 })),
     );
+  });
+
+  test('another program that gets the pid of a traced one that has ended is not recorded', async () => {
+    const command = [workload.gpuScenarios, 'steady', '20'];
+    // The library has to be known before a program this short begins.
+    const env = { LD_LIBRARY_PATH: workload.libraries };
+    const trace = tracer.start(['--', 'sh', '-c', `${command.join(' ')}; sleep 4`], { env });
+    const { pid } = JSON.parse(await trace.said(/"steady"/)) as Truth;
+    execFileSync(program, [String(pid), '1', ...command]);
+    trace.signal('SIGINT');
+    await trace.ended;
+    await expectComplete(trace.capture);
+    const recorded = await query(
+      trace.capture,
+      'SELECT pid, count(DISTINCT process_id)::INTEGER AS processes FROM events GROUP BY pid',
+    );
+    expect(recorded).toEqual([{ pid, processes: 1 }]);
   });
 });

@@ -145,10 +145,19 @@ struct mm_struct {
 	struct uprobes_state uprobes_state;
 } __attribute__((preserve_access_index));
 
+typedef struct {
+	int counter;
+} __attribute__((preserve_access_index)) atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
 	struct mm_struct *mm;
+	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	u64 start_time;
 	u64 start_boottime;
@@ -362,8 +371,8 @@ static __always_inline int is_filtered(struct task_struct *task)
 }
 
 /*
- * State of the current thread, made at its first recorded call. The filter is asked only then: processes join
- * the set and never leave it.
+ * State of the current thread, made at its first recorded call. The filter is asked only then: a process that joined
+ * the set leaves it with its last thread.
  */
 static __always_inline struct thread *thread_of(struct task_struct *task, struct counters *c)
 {
@@ -922,7 +931,13 @@ static __always_inline void drop_all(struct task_struct *task, u8 status)
 SEC("tp_btf/sched_process_exit")
 int on_thread_exit(u64 *ctx)
 {
-	drop_all((struct task_struct *)ctx[0], STATUS_THREAD_EXITED);
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	drop_all(task, STATUS_THREAD_EXITED);
+	/* The last thread of a process (do_exit has counted it off): its pid may soon be another's. */
+	if (settings.filter_by_process && !task->signal->live.counter) {
+		u32 pid = task->tgid;
+		bpf_map_delete_elem(&processes, &pid);
+	}
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Runs a program several times, one after the other, each time with the same pid: clone3 can ask for one
- * (set_tid, Linux 5.5). Usage: pid-reuse TIMES PROGRAM ARGS...
+ * (set_tid, Linux 5.5). Usage: pid-reuse PID TIMES PROGRAM ARGS...      (PID 0: any)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,18 +25,18 @@ static pid_t start(pid_t wanted)
 
 int main(int argc, char **argv)
 {
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
-	pid_t pid = 0;
-	for (int i = 0; i < atoi(argv[1]); i++) {
+	pid_t pid = atoi(argv[1]);
+	for (int i = 0; i < atoi(argv[2]); i++) {
 		pid_t child = start(pid);
 		if (child < 0) {
 			perror("clone3");
 			return 3;
 		}
 		if (child == 0) {
-			execv(argv[2], argv + 2);
-			perror(argv[2]);
+			execv(argv[3], argv + 3);
+			perror(argv[3]);
 			_exit(4);
 		}
 		pid = child;
