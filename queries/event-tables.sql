@@ -28,7 +28,10 @@ described AS (
     table_name AS event_table,
     string_agg(column_name || ' ' || CASE WHEN data_type LIKE 'ENUM%' THEN 'NAME' ELSE data_type END, ', ' ORDER BY column_index) AS own_columns
   FROM duckdb_columns()
-  WHERE database_name = current_database() AND schema_name = 'main' AND (column_name = 'bytes' OR column_name NOT IN (SELECT column_name FROM shared))
+  WHERE database_name = current_database() AND schema_name = 'main' AND (
+      -- The view has these of the tables that have them.
+      column_name IN ('bytes', 'kind', 'ptr', 'dst_ptr', 'src_ptr', 'array') OR column_name NOT IN (SELECT column_name FROM shared)
+    )
   GROUP BY table_name
 ),
 filled AS (

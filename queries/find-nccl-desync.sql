@@ -1,6 +1,6 @@
 -- @title Ranks out of step
 -- @question Which rank asks a communicator for another collective than the others do, or does not come to one they have entered?
--- @requires tables=nccl_communicators,nccl_calls,capture,processes,threads schema>=2
+-- @requires tables=nccl_communicators,nccl_calls,nccl_events,capture,processes,threads schema>=2
 -- @packs nccl
 -- @ops ncclAllReduce, ncclReduce*, ncclAllGather, ncclB*cast, ncclAlltoAll, ncclGather, ncclScatter
 -- @param min_ms DOUBLE 2000 ms -- report a rank that has stayed away for at least this long when recording ends
@@ -18,45 +18,101 @@
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
 -- @sampling pairs
--- @fidelity derived -- Collectives are numbered in each rank by the order of its calls. Runs that lost or sampled collectives have no numbers, and communicators made before recording started are not here. Of two ranks that differ, the later one is named.
+-- @fidelity derived -- Collectives are numbered in each rank by the order of its calls. Runs that lost or sampled collectives have no numbers, and communicators made before recording started are not here. Of two ranks that differ, the later one is named. How far the clocks of several hosts are apart is taken from the making of the communicator and the collectives their ranks share (the median), which is off by no more than ranks usually come after each other.
 -- @interpret The others wait in this collective for ever, or mix data. A rank that stays away: find-hangs and cuda-api-trace with its pid say
 --   what it does instead. Another operation or size: an if, an uneven last batch or an unused parameter that not all ranks have.
 -- @next nccl-desync, nccl-sequence, in-flight-calls
-WITH calls AS (
-  SELECT
-    comm_id, run_id, process_id, comm, tid, call_id, seq, op, start_time, datatype, count,
-    concat_ws(' ', op, count, datatype, redop, 'root ' || root) AS what
+WITH clocks AS (
+  -- Runs of one boot read one clock.
+  SELECT run_id, min(run_id) OVER (PARTITION BY coalesce(boot_id::VARCHAR, run_id::VARCHAR)) AS clock
+  FROM capture
+),
+calls AS MATERIALIZED (
+  SELECT comm_id, run_id, process_id, comm, tid, call_id, seq, epoch_ns(start_time) AS at_ns, hash(op, count, datatype, redop, root) AS what
   FROM nccl_calls
   WHERE seq IS NOT NULL AND comm_id IS NOT NULL
 ),
--- What most ranks asked for; of two equally frequent, that of the first to come.
-agreed AS (
-  SELECT comm_id, seq, arg_max(what, (n, -first_ns)) AS what, min(first_ns) AS first_ns, arg_max(op, (n, -first_ns)) AS op
-  FROM (
-    SELECT comm_id, seq, what, any_value(op) AS op, count(*) AS n, min(epoch_ns(start_time)) AS first_ns
-    FROM calls
-    GROUP BY comm_id, seq, what
-  )
-  GROUP BY comm_id, seq
+members AS (
+  SELECT m.comm_id, m.run_id, k.clock, m.process_id, m.comm, any_value(m.rank) AS rank, epoch_ns(min(m.created_at)) AS created_ns
+  FROM nccl_communicators m
+  JOIN clocks k USING (run_id)
+  WHERE m.comm_id IS NOT NULL
+  GROUP BY ALL
+),
+-- Clocks of several hosts are laid on each other by what ranks do together: making the communicator, and its collectives.
+arrivals AS MATERIALIZED (
+  SELECT comm_id, clock, seq, min(at_ns) AS first_ns, min(what) AS least, max(what) AS most
+  FROM calls
+  JOIN clocks USING (run_id)
+  GROUP BY comm_id, clock, seq
+  UNION ALL
+  SELECT comm_id, clock, 0, min(created_ns), NULL, NULL FROM members GROUP BY comm_id, clock
+),
+offsets AS (
+  SELECT a.comm_id, a.clock, quantile_disc(a.first_ns - r.first_ns, 0.5) AS offset_ns
+  FROM arrivals a
+  JOIN (SELECT comm_id, min(clock) AS clock FROM members GROUP BY comm_id HAVING min(clock) < max(clock)) k ON k.comm_id = a.comm_id AND k.clock < a.clock
+  JOIN arrivals r ON r.comm_id = k.comm_id AND r.clock = k.clock AND r.seq = a.seq
+  GROUP BY a.comm_id, a.clock
+),
+entered AS (
+  SELECT a.comm_id, a.seq, min(a.first_ns - coalesce(o.offset_ns, 0)) AS first_ns, min(a.least) <> max(a.most) AS disputed
+  FROM arrivals a
+  LEFT JOIN offsets o USING (comm_id, clock)
+  WHERE a.seq > 0
+  GROUP BY a.comm_id, a.seq
+),
+communicators AS (
+  SELECT comm_id, min(first_ns) AS begun_ns, max(seq) AS furthest FROM entered GROUP BY comm_id
+),
+reached AS (
+  SELECT comm_id, run_id, process_id, comm, max(seq) AS last_seq, count(*) AS collectives, max(at_ns) AS last_ns, arg_max(tid, seq) AS tid
+  FROM calls
+  GROUP BY ALL
 ),
 ends AS (
   SELECT run_id, coalesce(epoch_ns(t.ended_at), c.last_ns) AS ended_ns
   FROM capture t
-  JOIN (SELECT run_id, max(epoch_ns(start_time)) AS last_ns FROM calls GROUP BY run_id) c USING (run_id)
+  LEFT JOIN (SELECT run_id, max(last_ns) AS last_ns FROM reached GROUP BY run_id) c USING (run_id)
 ),
-communicators AS (
-  SELECT comm_id, min(first_ns) AS begun_ns, max(seq) AS furthest FROM agreed GROUP BY comm_id
+away AS (
+  SELECT
+    m.comm_id, m.run_id, m.process_id, m.comm, r.tid, coalesce(r.last_seq, 0) + 1 AS seq, k.furthest - coalesce(r.last_seq, 0) AS calls,
+    n.first_ns + coalesce(o.offset_ns, 0) AS first_ns, e.ended_ns, k.begun_ns + coalesce(o.offset_ns, 0) AS begun_ns
+  FROM members m
+  LEFT JOIN reached r USING (comm_id, run_id, process_id, comm)
+  LEFT JOIN offsets o ON o.comm_id = m.comm_id AND o.clock = m.clock
+  JOIN communicators k ON k.comm_id = m.comm_id
+  JOIN entered n ON n.comm_id = m.comm_id AND n.seq = coalesce(r.last_seq, 0) + 1
+  JOIN ends e ON e.run_id = m.run_id
+  WHERE e.ended_ns - n.first_ns - coalesce(o.offset_ns, 0) >= $min_ms * 1000000
 ),
-members AS (
-  SELECT m.comm_id, m.run_id, m.process_id, m.comm, any_value(m.rank) AS rank
-  FROM nccl_communicators m
-  WHERE m.comm_id IS NOT NULL
-  GROUP BY ALL
+-- The few collectives whose arguments have to be told; as a list, so that DuckDB knows they are few.
+told AS (
+  SELECT unnest(list(t), max_depth := 2)
+  FROM (SELECT comm_id, seq FROM entered WHERE disputed UNION SELECT comm_id, seq FROM away) t
 ),
-reached AS (
-  SELECT comm_id, run_id, process_id, comm, max(seq) AS last_seq, count(*) AS collectives, arg_max(tid, seq) AS tid
-  FROM calls
-  GROUP BY ALL
+told_calls AS (
+  SELECT c.* EXCLUDE (what) FROM calls c JOIN told USING (comm_id, seq)
+),
+asked AS (
+  SELECT
+    c.*, k.clock, e.start_time, e.op::VARCHAR AS op,
+    concat_ws(' ', e.op::VARCHAR, e.count, e.datatype::VARCHAR, e.redop::VARCHAR, 'root ' || e.root) AS what
+  FROM nccl_events e
+  JOIN told_calls c USING (run_id, call_id)
+  JOIN clocks k USING (run_id)
+),
+-- What most ranks asked for; of two equally frequent, that of the first to come.
+agreed AS (
+  SELECT comm_id, seq, arg_max(what, (n, -first_ns)) AS what, arg_max(op, (n, -first_ns)) AS op
+  FROM (
+    SELECT comm_id, seq, what, any_value(op) AS op, count(*) AS n, min(at_ns - coalesce(offset_ns, 0)) AS first_ns
+    FROM asked
+    LEFT JOIN offsets USING (comm_id, clock)
+    GROUP BY comm_id, seq, what
+  )
+  GROUP BY comm_id, seq
 ),
 differing AS (
   SELECT
@@ -68,7 +124,7 @@ differing AS (
     max(c.start_time) AS last_time,
     min(c.seq) AS seq,
     count(*) AS calls
-  FROM calls c
+  FROM asked c
   JOIN agreed a USING (comm_id, seq)
   WHERE c.what <> a.what
   GROUP BY ALL
@@ -79,22 +135,14 @@ found AS (
   JOIN reached r USING (comm_id, run_id, process_id, comm)
   UNION ALL BY NAME
   SELECT
-    m.comm_id, m.run_id, m.process_id, m.comm,
-    printf('it has not come to collective %d, %s, which others entered %.1f s before the end', a.seq, a.what, (e.ended_ns - a.first_ns) / 1e9) AS said,
-    a.op,
-    r.tid,
-    make_timestamp_ns(a.first_ns) AS first_time,
-    make_timestamp_ns(e.ended_ns) AS last_time,
-    a.seq,
-    k.furthest - coalesce(r.last_seq, 0) AS calls,
-    100 * (e.ended_ns - a.first_ns) / greatest(e.ended_ns - k.begun_ns, 1) AS share,
-    e.ended_ns - a.first_ns AS lost_ns
-  FROM members m
-  LEFT JOIN reached r USING (comm_id, run_id, process_id, comm)
-  JOIN communicators k ON k.comm_id = m.comm_id
-  JOIN agreed a ON a.comm_id = m.comm_id AND a.seq = coalesce(r.last_seq, 0) + 1
-  JOIN ends e ON e.run_id = m.run_id
-  WHERE e.ended_ns - a.first_ns >= $min_ms * 1000000
+    w.comm_id, w.run_id, w.process_id, w.comm, w.tid, w.seq, w.calls, a.op,
+    printf('it has not come to collective %d, %s, which others entered %.1f s before the end', w.seq, a.what, (w.ended_ns - w.first_ns) / 1e9) AS said,
+    make_timestamp_ns(w.first_ns) AS first_time,
+    make_timestamp_ns(w.ended_ns) AS last_time,
+    100 * (w.ended_ns - w.first_ns) / greatest(w.ended_ns - w.begun_ns, 1) AS share,
+    w.ended_ns - w.first_ns AS lost_ns
+  FROM away w
+  JOIN agreed a USING (comm_id, seq)
 )
 SELECT
   concat('rank ', m.rank, ' of ', printf('communicator 0x%x: ', f.comm_id), f.said) AS finding,

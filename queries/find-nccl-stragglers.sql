@@ -1,6 +1,6 @@
 -- @title A rank that comes late to collectives
 -- @question Which rank enters collectives last nearly every time, while the others are there already and do nothing else?
--- @requires tables=nccl_calls,processes,threads schema>=2
+-- @requires tables=nccl_calls,capture,processes,threads schema>=2
 -- @packs nccl
 -- @ops ncclAllReduce, ncclReduce*, ncclAllGather, ncclB*cast, ncclAlltoAll, ncclGather, ncclScatter
 -- @param min_calls INTEGER 20 calls -- look at communicators with at least this many collectives
@@ -20,56 +20,68 @@
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
 -- @sampling pairs
--- @fidelity proxy -- Ranks of one recording are compared, whose clock is one. Arrival is the moment the host asks for the collective; where the others had gone on to their next one before the rank came, nothing is counted.
+-- @fidelity proxy -- Ranks on one boot of one host are compared, in one recording or several, because they read one clock; for those of several hosts see find-nccl-slow-ranks. Arrival is the moment the host asks for the collective; where the others had gone on to their next one before the rank came, nothing is counted.
 -- @interpret That rank's host or device is slower: data loading, logging, a checkpoint, a busier core, a throttled device, more work (uneven
 --   sequence lengths or experts). Compare its time-breakdown with another rank's. find-slow-ranks may name the same rank by its waits.
 -- @next nccl-stragglers, time-breakdown, nccl-sequence
-WITH calls AS (
-  SELECT
-    run_id, comm_id, comm, process_id, rank, tid, op, seq, start_time, epoch_ns(start_time) AS at_ns,
-    lead(epoch_ns(start_time)) OVER (PARTITION BY run_id, comm_id, process_id, comm ORDER BY seq) AS next_ns
+WITH clocks AS (
+  -- Runs of one boot read one clock.
+  SELECT run_id, min(run_id) OVER (PARTITION BY coalesce(boot_id::VARCHAR, run_id::VARCHAR)) AS clock
+  FROM capture
+),
+arrivals AS (
+  SELECT clock, comm_id, seq, process_id, comm, rank, tid, op, epoch_ns(start_time) AS at_ns
   FROM nccl_calls
+  JOIN clocks USING (run_id)
   WHERE seq IS NOT NULL AND comm_id IS NOT NULL
+),
+collectives AS (
+  SELECT
+    clock,
+    comm_id,
+    seq,
+    arg_max(process_id, at_ns) AS process_id,
+    arg_max(comm, at_ns) AS comm,
+    arg_max_null(rank, at_ns) AS rank,
+    arg_max(tid, at_ns) AS tid,
+    arg_max(op, at_ns) AS op,
+    min(at_ns) AS from_ns,
+    max(at_ns) AS to_ns,
+    max(at_ns, 2)[2] AS before_ns,
+    count(*) AS arrived
+  FROM arrivals
+  GROUP BY clock, comm_id, seq
 ),
 meetings AS (
   SELECT
-    run_id,
-    comm_id,
-    seq,
-    arg_max({'process_id': process_id, 'comm': comm, 'rank': rank, 'tid': tid, 'op': op}, at_ns) AS latest,
-    max(start_time) AS start_time,
-    min(at_ns) AS from_ns,
-    max(at_ns) AS to_ns,
-    count(*) AS arrived,
+    * EXCLUDE (before_ns),
     -- From the last of the others on only the latest is missing, unless one of them has gone on to its next collective.
-    CASE WHEN coalesce(min(next_ns) > max(at_ns), true) THEN max(at_ns) - max(at_ns, 2)[2] ELSE 0 END AS lost_ns
-  FROM calls
-  GROUP BY run_id, comm_id, seq
-  HAVING arrived > 1
+    CASE WHEN coalesce(lead(from_ns) OVER (PARTITION BY clock, comm_id ORDER BY seq) > to_ns, true) THEN to_ns - before_ns ELSE 0 END AS lost_ns
+  FROM collectives
+  QUALIFY arrived > 1
 ),
 communicators AS (
   SELECT
-    run_id, comm_id, count(*) AS collectives, avg(1 / arrived) AS expected, greatest(max(to_ns) - min(from_ns), 1) AS span_ns
+    clock, comm_id, count(*) AS collectives, avg(1 / arrived) AS expected, greatest(max(to_ns) - min(from_ns), 1) AS span_ns
   FROM meetings
-  GROUP BY run_id, comm_id
+  GROUP BY clock, comm_id
 ),
 found AS (
   SELECT
-    m.run_id,
     m.comm_id,
-    m.latest.process_id AS process_id,
-    m.latest.rank AS rank,
-    mode(m.latest.tid) AS tid,
-    mode(m.latest.op) AS op,
-    min(m.start_time) AS first_time,
-    max(m.start_time) AS last_time,
+    m.process_id,
+    m.rank,
+    mode(m.tid) AS tid,
+    mode(m.op) AS op,
+    make_timestamp_ns(min(m.to_ns)) AS first_time,
+    make_timestamp_ns(max(m.to_ns)) AS last_time,
     count(*) AS calls,
     sum(m.lost_ns) AS lost_ns,
     any_value(k.collectives) AS collectives,
     any_value(k.span_ns) AS span_ns
   FROM meetings m
-  JOIN communicators k USING (run_id, comm_id)
-  GROUP BY m.run_id, m.comm_id, m.latest.process_id, m.latest.comm, m.latest.rank
+  JOIN communicators k USING (clock, comm_id)
+  GROUP BY m.clock, m.comm_id, m.process_id, m.comm, m.rank
   HAVING any_value(k.collectives) >= $min_calls
     -- Half again as often as if all ranks were alike, and more often than not; or twice as often.
     AND (count(*) >= 2 * any_value(k.expected) * any_value(k.collectives)
@@ -93,8 +105,8 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT seq, rank, pid, start_time, op, bytes, duration_ns FROM nccl_calls WHERE run_id = {} AND comm_id = {} AND seq IS NOT NULL ORDER BY seq DESC, start_time LIMIT 64',
-    f.run_id, f.comm_id
+    'SELECT seq, rank, pid, start_time, op, bytes, duration_ns FROM nccl_calls WHERE comm_id = {} AND seq IS NOT NULL ORDER BY seq DESC, start_time LIMIT 64',
+    f.comm_id
   ) AS evidence
 FROM found f
 JOIN processes p USING (process_id)

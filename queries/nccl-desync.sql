@@ -1,6 +1,6 @@
 -- @title Ranks out of step
 -- @question Which ranks of a communicator have called fewer collectives than the others, or different ones: who hangs, and in what?
--- @requires tables=nccl_communicators,nccl_calls,capture,processes schema>=2
+-- @requires tables=nccl_communicators,nccl_calls,nccl_events,capture,processes schema>=2
 -- @packs nccl
 -- @column comm_id address -- Communicator
 -- @column rank - -- Rank; NULL when the process was never told
@@ -22,31 +22,39 @@
 -- @interpret The rank that is behind is the one to look at: the others wait for it. Its last calls (cuda-api-trace with its pid) and
 --   in-flight-calls say what it does instead. differs: an if in the program that not all ranks take. not recorded: trace that rank too.
 -- @next nccl-sequence, in-flight-calls, cuda-api-trace
-WITH calls AS (
-  SELECT comm_id, run_id, process_id, seq, op, bytes, start_time, status, (op, datatype, redop, root, bytes)::VARCHAR AS what
+WITH calls AS MATERIALIZED (
+  SELECT
+    comm_id, run_id, process_id, call_id, seq, epoch_ns(start_time) AS at_ns, status = 'in_flight' AS in_flight,
+    hash(op, datatype, redop, root, bytes) AS what
   FROM nccl_calls
   WHERE seq IS NOT NULL AND comm_id IS NOT NULL
+),
+disputed AS (
+  SELECT comm_id, seq FROM calls GROUP BY comm_id, seq HAVING min(what) <> max(what)
 ),
 -- What most ranks asked for; of two equally frequent, that of the first to come.
 agreed AS (
   SELECT comm_id, seq, arg_max(what, (n, -first_ns)) AS what
-  FROM (SELECT comm_id, seq, what, count(*) AS n, min(epoch_ns(start_time)) AS first_ns FROM calls GROUP BY comm_id, seq, what)
+  FROM (SELECT comm_id, seq, what, count(*) AS n, min(at_ns) AS first_ns FROM calls JOIN disputed USING (comm_id, seq) GROUP BY comm_id, seq, what)
   GROUP BY comm_id, seq
 ),
-per_rank AS (
-  SELECT
-    c.comm_id,
-    c.run_id,
-    c.process_id,
-    max(c.seq) AS collectives,
-    min(c.seq) FILTER (c.what <> a.what) AS first_difference,
-    arg_max(c.op, c.seq) AS last_op,
-    arg_max(c.bytes, c.seq) AS last_bytes,
-    max(c.start_time) AS last_time,
-    bool_or(c.status = 'in_flight') AS in_call
+differing AS (
+  SELECT c.comm_id, c.run_id, c.process_id, min(c.seq) AS first_difference
   FROM calls c
   JOIN agreed a USING (comm_id, seq)
+  WHERE c.what <> a.what
   GROUP BY c.comm_id, c.run_id, c.process_id
+),
+reached AS (
+  SELECT comm_id, run_id, process_id, max(seq) AS collectives, arg_max(call_id, seq) AS call_id, max(at_ns) AS last_ns, bool_or(in_flight) AS in_call
+  FROM calls
+  GROUP BY comm_id, run_id, process_id
+),
+per_rank AS (
+  SELECT r.*, d.first_difference, e.op::VARCHAR AS last_op, e.bytes AS last_bytes, make_timestamp_ns(r.last_ns) AS last_time
+  FROM nccl_events e
+  JOIN reached r USING (run_id, call_id)
+  LEFT JOIN differing d ON d.comm_id = r.comm_id AND d.run_id = r.run_id AND d.process_id = r.process_id
 ),
 members AS (
   SELECT comm_id, run_id, process_id, any_value(rank) AS rank, max(nranks) AS nranks

@@ -20,17 +20,16 @@
 --   rank changes all the time, the work is uneven by nature (sequence lengths, experts).
 -- @next nccl-desync, time-breakdown, clock-check
 -- @nsys nccl_straggler
-WITH arrivals AS (
-  SELECT
-    comm_id, seq, rank, run_id, process_id, pid,
-    epoch_ns(start_time) AS at_ns,
-    min(epoch_ns(start_time)) OVER same AS first_ns,
-    max(epoch_ns(start_time)) OVER same AS last_ns,
-    sum(epoch_ns(start_time)) OVER same AS sum_ns,
-    count(*) OVER same AS arrived
+WITH arrivals AS MATERIALIZED (
+  SELECT comm_id, seq, rank, run_id, process_id, pid, epoch_ns(start_time) AS at_ns
   FROM nccl_calls
   WHERE seq IS NOT NULL AND comm_id IS NOT NULL
-  WINDOW same AS (PARTITION BY comm_id, seq)
+),
+meetings AS (
+  SELECT comm_id, seq, min(at_ns) AS first_ns, max(at_ns) AS last_ns, sum(at_ns) AS sum_ns, count(*) AS arrived
+  FROM arrivals
+  GROUP BY comm_id, seq
+  HAVING arrived > 1
 )
 SELECT
   comm_id,
@@ -46,6 +45,6 @@ SELECT
   round(100 * avg(1 / arrived), 1) AS expected_pct,
   last_pct >= 2 * expected_pct OR (last_pct > 50 AND last_pct > expected_pct * 1.5) AS straggler
 FROM arrivals
-WHERE arrived > 1
+JOIN meetings USING (comm_id, seq)
 GROUP BY comm_id, rank, run_id, process_id, pid
 ORDER BY waited_ns DESC, comm_id, rank

@@ -21,21 +21,23 @@
 --   p50_bytes with many calls: latency rules; use larger buckets. A long max_call_ns is an init in the first call, or a full queue.
 -- @next nccl-sequence, nccl-stragglers, nccl-communicators
 -- @nsys nccl_sum
-WITH calls AS (
+WITH nested AS (
+  -- What NCCL calls itself: ncclBcast makes an ncclBroadcast.
+  SELECT e.run_id, e.call_id
+  FROM nccl_events e
+  JOIN nccl_events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+  WHERE e.parent_id IS NOT NULL
+),
+calls AS (
   SELECT
-    c.run_id, c.process_id, c.pid, c.comm_id, c.comm, c.rank, c.nranks, c.op, c.bytes, c.duration_ns, c.start_time, c.call_id,
-    e.sample_weight
-  FROM nccl_calls c
-  JOIN nccl_events e USING (run_id, call_id)
-  WHERE c.op IN (
+    run_id, process_id, pid, comm_id, comm, rank, nranks, op, bytes, duration_ns, start_time, sample_weight
+  FROM nccl_calls
+  ANTI JOIN nested USING (run_id, call_id)
+  WHERE op IN (
       'ncclAllReduce', 'ncclReduce', 'ncclReduceScatter', 'ncclAllGather', 'ncclBroadcast', 'ncclBcast', 'ncclAlltoAll', 'ncclGather',
       'ncclScatter', 'ncclSend', 'ncclRecv'
     )
-    AND c.status <> 'error'
-    -- Not what NCCL calls itself: ncclBcast makes an ncclBroadcast.
-    AND (e.parent_id IS NULL OR NOT EXISTS (
-      SELECT 1 FROM nccl_events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id
-    ))
+    AND status <> 'error'
 ),
 sums AS (
   SELECT
@@ -53,7 +55,7 @@ sums AS (
     coalesce(sum(duration_ns * sample_weight), 0)::BIGINT AS call_ns,
     max(duration_ns) AS max_call_ns,
     -- The first call only starts the clock.
-    sum(bytes * sample_weight) - arg_min(bytes * sample_weight, (start_time, call_id)) AS later_bytes,
+    sum(bytes * sample_weight) - arg_min(bytes * sample_weight, start_time) AS later_bytes,
     max(epoch_ns(start_time)) - min(epoch_ns(start_time)) AS span_ns,
     -- NCCL's size of a collective: all-gather and reduce-scatter count the data of all ranks.
     CASE WHEN op IN ('ncclAllGather', 'ncclReduceScatter', 'ncclAlltoAll', 'ncclGather', 'ncclScatter') THEN nranks ELSE 1 END AS size_factor,

@@ -4,6 +4,7 @@ import {
   type ColumnSpec,
   eventColumns,
   eventsView,
+  eventsViewColumns,
   inRow,
   type ViewSpec,
 } from './schema.js';
@@ -102,17 +103,21 @@ function eventTableDdl(schema: CaptureSchema, plan: EventTablePlan): string[] {
 }
 
 function eventsViewDdl(schema: CaptureSchema, events: readonly Pick<EventTablePlan, 'table'>[]): string[] {
-  const shared = schema.event_columns.map((column) =>
-    column.type === 'NAME' ? `${ident(column.name)}::VARCHAR AS ${ident(column.name)}` : ident(column.name),
-  );
-  const selects = events.map(
-    (plan) =>
-      `SELECT ${literal(plan.table)} AS event_table, ${shared.join(', ')}, ${
-        eventColumns(schema, plan.table).some((column) => column.name === 'bytes')
-          ? 'bytes'
-          : 'NULL::UBIGINT AS bytes'
-      } FROM ${ident(plan.table)}`,
-  );
+  const shown = (column: ColumnSpec): string =>
+    column.type === 'NAME' ? `${ident(column.name)}::VARCHAR AS ${ident(column.name)}` : ident(column.name);
+  const selects = events.map(({ table }) => {
+    const own = eventColumns(schema, table);
+    const some = eventsViewColumns(schema).map((column) => {
+      const type = column.type === 'NAME' ? 'VARCHAR' : column.type;
+      const its = own.find(({ name }) => name === column.name);
+      if (its === undefined) return `NULL::${type} AS ${ident(column.name)}`;
+      // A site's table may have a column of that name and another type.
+      return its.type === column.type
+        ? shown(column)
+        : `TRY_CAST(${ident(column.name)} AS ${type}) AS ${ident(column.name)}`;
+    });
+    return `SELECT ${literal(table)} AS event_table, ${[...schema.event_columns.map(shown), ...some].join(', ')} FROM ${ident(table)}`;
+  });
   const view = eventsView(schema);
   return [
     `CREATE VIEW events AS ${selects.join(' UNION ALL ')}`,

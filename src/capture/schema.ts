@@ -56,6 +56,8 @@ export interface CaptureSchema {
   /** Columns every event table begins with. */
   event_columns: readonly ColumnSpec[];
   event_tables: Readonly<Record<string, TableSpec>>;
+  /** Columns of some event tables that the view `events` has besides `bytes`. */
+  events_view_columns?: readonly ColumnSpec[];
   views?: Readonly<Record<string, ViewSpec>>;
 }
 
@@ -81,22 +83,29 @@ export function eventColumns(schema: CaptureSchema, table: string): ColumnSpec[]
   return [...schema.event_columns.slice(0, lead), ...own.columns, ...schema.event_columns.slice(lead)];
 }
 
+/** The size a call moves or allocates, which tables of most layers have. */
+const BYTES: ColumnSpec = {
+  name: 'bytes',
+  type: 'UBIGINT',
+  nullable: true,
+  unit: 'bytes',
+  description: 'Size the call moves or allocates; NULL where it has none',
+};
+
+/** Columns of some event tables that the view over all of them shows too, NULL for the others. */
+export function eventsViewColumns(schema: CaptureSchema): ColumnSpec[] {
+  return [BYTES, ...(schema.events_view_columns ?? [])];
+}
+
 /** The view over every event table, with the columns they share. */
 export function eventsView(schema: CaptureSchema): TableSpec {
   return {
     description: 'Every event of every event table, with the columns they share',
     columns: [
       { name: 'event_table', type: 'VARCHAR', description: 'Table the row comes from' },
-      ...schema.event_columns.map(
+      ...[...schema.event_columns, ...eventsViewColumns(schema)].map(
         (column): ColumnSpec => (column.type === 'NAME' ? { ...column, type: 'VARCHAR' } : column),
       ),
-      {
-        name: 'bytes',
-        type: 'UBIGINT',
-        nullable: true,
-        unit: 'bytes',
-        description: 'Size the call moves or allocates; NULL where it has none',
-      },
     ],
   };
 }

@@ -55,7 +55,7 @@ const PLANTED = [
   },
   {
     ...{ trouble: 'pageable copies past the runtime', args: ['pageable', '20'], packs: ['cuda-driver'] },
-    ...{ first: 'find-driver-pageable-copies', op: /cuMemcpy/ },
+    ...{ first: 'find-pageable-copies', op: /cuMemcpy/ },
   },
   {
     ...{
@@ -63,7 +63,7 @@ const PLANTED = [
       args: ['--pause-us', '500', 'leak', '600'],
       packs: ['cuda-driver'],
     },
-    ...{ first: 'find-driver-leaks', op: /cu.*(Alloc|Create)/ },
+    ...{ first: 'find-leaks', op: /cu.*(Alloc|Create)/ },
   },
   {
     ...{
@@ -124,7 +124,7 @@ const CLEAN = [
 ] as const;
 
 /** Detections that need another pack than the one that is traced unless others are named. */
-const OF_OTHER_PACKS = /^find-(driver|nccl|torch)-/;
+const OF_OTHER_PACKS = /^find-(nccl|torch)-/;
 
 /** Builds planted.c with stand-ins for NCCL and libc10 in a folder and returns the program. */
 function buildPlanted(dir: string): string {
