@@ -24,11 +24,7 @@
 --   steps. A high variation_pct with equal launches: the GPU's speed or its share of the device changes.
 -- @next launch-gaps, tail-latency, contention
 WITH calls AS (
-  SELECT
-    run_id, process_id, tid, call_id, duration_ns,
-    epoch_ns(start_time) AS from_ns,
-    op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' AS launches,
-    op::VARCHAR LIKE '%Synchronize' AS waits
+  SELECT run_id, process_id, tid, start_time, duration_ns, op::VARCHAR LIKE '%Synchronize' AS waits
   FROM cuda_events
   WHERE ($pid IS NULL OR pid = $pid)
     AND (op::VARCHAR LIKE 'cudaLaunch%Kernel%' OR op::VARCHAR = 'cudaGraphLaunch' OR op::VARCHAR LIKE '%Synchronize')
@@ -37,23 +33,22 @@ numbered AS (
   SELECT
     *,
     -- Synchronizations before this call: the calls between two of them are one step, and the second ends it.
-    sum(waits::INTEGER) OVER (PARTITION BY run_id, process_id, tid ORDER BY from_ns, call_id ROWS UNBOUNDED PRECEDING)
-      - waits::INTEGER AS step
+    sum(waits::INTEGER) OVER (PARTITION BY process_id, tid ORDER BY start_time ROWS UNBOUNDED PRECEDING) - waits::INTEGER AS step
   FROM calls
 ),
 steps AS (
   SELECT
-    run_id,
+    any_value(run_id) AS run_id,
     process_id,
     tid,
     step,
-    min(from_ns) FILTER (launches) AS began_ns,
-    max(from_ns + duration_ns) FILTER (waits) AS ended_ns,
+    epoch_ns(min(start_time) FILTER (NOT waits)) AS began_ns,
+    max(epoch_ns(start_time) + duration_ns) FILTER (waits) AS ended_ns,
     sum(duration_ns) FILTER (waits) AS wait_ns,
-    count(*) FILTER (launches) AS launches
+    count(*) FILTER (NOT waits) AS launches
   FROM numbered
-  GROUP BY run_id, process_id, tid, step
-  HAVING count(*) FILTER (launches) >= $min_launches AND count(*) FILTER (waits AND duration_ns IS NOT NULL) > 0
+  GROUP BY process_id, tid, step
+  HAVING count(*) FILTER (NOT waits) >= $min_launches AND count(*) FILTER (waits AND duration_ns IS NOT NULL) > 0
 ),
 lengths AS (
   SELECT

@@ -24,23 +24,25 @@ WITH RECURSIVE nested AS MATERIALIZED (
 inner_time AS MATERIALIZED (
   SELECT run_id, parent_id AS call_id, coalesce(sum(duration_ns), 0)::BIGINT AS inner_ns FROM nested GROUP BY run_id, parent_id
 ),
+-- Calls with calls inside of them.
+outer_calls AS MATERIALIZED (
+  SELECT e.run_id, e.call_id, e.parent_id, e.op, e.layer, e.status, e.duration_ns
+  FROM events e
+  SEMI JOIN inner_time USING (run_id, call_id)
+),
 -- Calls whose parent was not recorded are outermost as well.
 orphans AS MATERIALIZED (
-  SELECT run_id, call_id, op, layer, status, duration_ns
-  FROM nested
-  WHERE NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = nested.run_id AND o.call_id = nested.parent_id)
-),
-outermost AS NOT MATERIALIZED (
-  SELECT run_id, call_id, op, layer, status, duration_ns
-  FROM events
-  WHERE parent_id IS NULL AND ($pid IS NULL OR pid = $pid)
-  UNION ALL
-  SELECT run_id, call_id, op, layer, status, duration_ns
-  FROM orphans
+  SELECT n.*
+  FROM nested n
+  ANTI JOIN outer_calls o ON o.run_id = n.run_id AND o.call_id = n.parent_id
 ),
 tree AS (
   SELECT run_id, call_id, op AS path, 1 AS depth, layer, status, duration_ns
-  FROM outermost
+  FROM outer_calls
+  WHERE parent_id IS NULL
+  UNION ALL
+  SELECT run_id, call_id, op, 1, layer, status, duration_ns
+  FROM orphans
   SEMI JOIN inner_time USING (run_id, call_id)
   UNION ALL
   SELECT c.run_id, c.call_id, t.path || ' > ' || c.op, t.depth + 1, c.layer, c.status, c.duration_ns
@@ -48,17 +50,24 @@ tree AS (
   JOIN nested c ON c.run_id = t.run_id AND c.parent_id = t.call_id
   WHERE t.depth < $max_depth
 ),
-calls AS (
-  SELECT run_id, op AS path, 1 AS depth, layer, 1 AS calls, status, duration_ns, duration_ns AS self_ns
-  FROM outermost
+sums AS (
+  SELECT
+    run_id, op AS path, 1 AS depth, layer, count(*) AS calls, count(*) FILTER (status = 'error') AS errors,
+    sum(duration_ns) AS total_ns, sum(duration_ns) AS self_ns, max(duration_ns) AS max_ns
+  FROM events
+  WHERE parent_id IS NULL AND ($pid IS NULL OR pid = $pid)
+  GROUP BY run_id, op, layer
   UNION ALL
-  SELECT run_id, path, depth, layer, 1, status, duration_ns, duration_ns - coalesce(inner_ns, 0)
+  SELECT run_id, op, 1, layer, 1, (status = 'error')::INTEGER, duration_ns, duration_ns, duration_ns
+  FROM orphans
+  UNION ALL
+  SELECT run_id, path, depth, layer, 1, (status = 'error')::INTEGER, duration_ns, duration_ns - coalesce(inner_ns, 0), duration_ns
   FROM tree
   LEFT JOIN inner_time USING (run_id, call_id)
   WHERE depth > 1
   UNION ALL
   -- What the outermost calls spent in calls inside of them.
-  SELECT run_id, path, depth, layer, 0, NULL, NULL, -inner_ns
+  SELECT run_id, path, depth, layer, 0, 0, NULL, -inner_ns, NULL
   FROM tree
   JOIN inner_time USING (run_id, call_id)
   WHERE depth = 1 AND duration_ns IS NOT NULL
@@ -69,10 +78,10 @@ SELECT
   depth,
   layer,
   sum(calls)::BIGINT AS calls,
-  count(*) FILTER (status = 'error') AS errors,
-  coalesce(sum(duration_ns), 0)::BIGINT AS total_ns,
+  sum(errors)::BIGINT AS errors,
+  coalesce(sum(total_ns), 0)::BIGINT AS total_ns,
   coalesce(sum(self_ns), 0)::BIGINT AS self_ns,
-  max(duration_ns) AS max_ns
-FROM calls
+  max(max_ns) AS max_ns
+FROM sums
 GROUP BY run_id, path, depth, layer
 ORDER BY run_id, path, layer

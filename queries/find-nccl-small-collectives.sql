@@ -26,14 +26,32 @@
 -- @interpret A collective of a few KiB costs what its latency costs, tens of microseconds whatever its size. Put tensors into one buffer or bucket
 --   (DistributedDataParallel does: bucket_cap_mb), or between ncclGroupStart and ncclGroupEnd (torch.distributed: _coalescing_manager).
 -- @next nccl-sum, nccl-sequence
-WITH outermost AS (
+WITH small_ops (op) AS (
+  VALUES ('ncclAllReduce'), ('ncclReduce'), ('ncclReduceScatter'), ('ncclAllGather'), ('ncclBroadcast'), ('ncclBcast')
+),
+-- Only the calls of threads that may have enough of them need be put in order.
+candidates AS MATERIALIZED (
+  SELECT process_id, tid
+  FROM nccl_events
+  WHERE status = 'ok' AND bytes <= $max_bytes AND op::VARCHAR IN (FROM small_ops)
+  GROUP BY process_id, tid
+  HAVING count(*) >= $min_calls
+),
+nested AS (
+  SELECT e.run_id, e.call_id
+  FROM nccl_events e
+  JOIN nccl_events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+  WHERE e.parent_id IS NOT NULL
+),
+outermost AS (
   SELECT
     process_id, tid, call_id, start_time, duration_ns, op::VARCHAR AS op, status::VARCHAR AS status, bytes, comm, current_device, stack_id,
     sum(CASE op::VARCHAR WHEN 'ncclGroupStart' THEN 1 WHEN 'ncclGroupEnd' THEN -1 ELSE 0 END) OVER (
       PARTITION BY process_id, tid ORDER BY start_time, call_id ROWS UNBOUNDED PRECEDING
     ) AS depth
-  FROM nccl_events e
-  WHERE NOT EXISTS (SELECT 1 FROM nccl_events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id)
+  FROM nccl_events
+  SEMI JOIN candidates USING (process_id, tid)
+  ANTI JOIN nested USING (run_id, call_id)
 ),
 small AS (
   SELECT
@@ -41,7 +59,7 @@ small AS (
     epoch_ns(start_time) - lag(epoch_ns(start_time)) OVER (PARTITION BY process_id, tid, comm ORDER BY start_time, call_id) AS gap_ns
   FROM outermost
   WHERE depth <= 0 AND status = 'ok' AND bytes <= $max_bytes
-    AND op IN ('ncclAllReduce', 'ncclReduce', 'ncclReduceScatter', 'ncclAllGather', 'ncclBroadcast', 'ncclBcast')
+    AND op IN (FROM small_ops)
 ),
 numbered AS (
   SELECT
@@ -71,6 +89,7 @@ working AS (
 thread_times AS (
   SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - min(epoch_ns(start_time)), 1) AS span_ns
   FROM events
+  SEMI JOIN bursts USING (process_id, tid)
   WHERE layer IN ('runtime', 'driver', 'nccl')
   GROUP BY process_id, tid
 ),
