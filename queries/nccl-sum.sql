@@ -22,11 +22,14 @@
 -- @next nccl-sequence, nccl-stragglers, nccl-communicators
 -- @nsys nccl_sum
 WITH nested AS (
-  -- What NCCL calls itself: ncclBcast makes an ncclBroadcast.
-  SELECT e.run_id, e.call_id
-  FROM nccl_events e
-  JOIN nccl_events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
-  WHERE e.parent_id IS NOT NULL
+  -- What NCCL calls itself: ncclBcast makes an ncclBroadcast. As a list, so that DuckDB knows they are few.
+  SELECT unnest(list(n), max_depth := 2)
+  FROM (
+    SELECT e.run_id, e.call_id
+    FROM nccl_events e
+    JOIN nccl_events o ON o.run_id = e.run_id AND o.call_id = e.parent_id
+    WHERE e.parent_id IS NOT NULL
+  ) n
 ),
 calls AS (
   SELECT

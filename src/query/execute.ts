@@ -104,19 +104,29 @@ export async function execute(
       if (DAMAGE.has(failure.type)) throw damaged(capture.path, failure.message, cause);
       throw needsNewerSchema(capture, cause) ?? sqlFailure(sql, cause);
     });
-  const result = await step(async () => {
+  const { statement, result } = await step(async () => {
     const statement = await prepareReading(capture.connection, sql);
     bind(statement);
-    return statement.stream();
+    try {
+      return { statement, result: await statement.stream() };
+    } catch (cause) {
+      statement.destroySync();
+      throw cause;
+    }
   });
   return {
     ...describe(result),
     async *chunks() {
-      for (;;) {
-        const chunk = await step(() => result.fetchChunk());
-        if (chunk === null || chunk.rowCount === 0) return;
-        yield chunk;
-        release(chunk);
+      try {
+        for (;;) {
+          const chunk = await step(() => result.fetchChunk());
+          if (chunk === null || chunk.rowCount === 0) return;
+          yield chunk;
+          release(chunk);
+        }
+      } finally {
+        // The memory of its tables would be held until V8 collects the statement, and lack the next one.
+        statement.destroySync();
       }
     },
   };

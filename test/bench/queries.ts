@@ -71,6 +71,15 @@ export const ONE_THREAD: CaptureShape = {
   torch: 0,
   pauses: 200,
 };
+/** Ranks that do without the runtime: collectives and, as a program past the runtime makes them, calls of the driver. */
+export const NO_RUNTIME: CaptureShape = {
+  processes: 8,
+  driver: 0,
+  direct: 2 / 5,
+  nccl: 3 / 5,
+  torch: 0,
+  pauses: 0,
+};
 
 /** SQL for a list of names that is indexed from 1. */
 const list = (names: readonly string[]): string => `[${names.map((name) => `'${name}'`).join(', ')}]`;

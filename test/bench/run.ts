@@ -12,7 +12,7 @@ import { benchIngest } from './ingest.js';
 import { benchLive } from './live.js';
 import { benchExport, benchMerge } from './many.js';
 import { benchMigrate } from './migrate.js';
-import { benchQueries, buildQueryCapture, ONE_THREAD } from './queries.js';
+import { benchQueries, buildQueryCapture, NO_RUNTIME, ONE_THREAD } from './queries.js';
 import { benchRecordCost } from './record-cost.js';
 import { type Figure, renderFigures } from './report.js';
 import { benchAllPacks, benchAttach, benchStartUp } from './start-up.js';
@@ -141,9 +141,12 @@ if (wanted('queries')) {
   await buildQueryCapture(capture, 10_000_000);
   const oneThread = join(scratch, 'one-thread.duckdb');
   await buildQueryCapture(oneThread, 10_000_000, ONE_THREAD);
+  const noRuntime = join(scratch, 'no-runtime.duckdb');
+  await buildQueryCapture(noRuntime, 10_000_000, NO_RUNTIME);
   for (const [path, shape] of [
     [capture, '10 M events'],
     [oneThread, '10 M calls of one thread'],
+    [noRuntime, '6 M calls of NCCL and 4 M of the driver'],
   ] as const) {
     const costs = await benchQueries(path);
     raw[`queries, ${shape}`] = costs;

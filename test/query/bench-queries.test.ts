@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { benchQueries, buildQueryCapture, ONE_THREAD } from '../bench/queries.js';
+import { benchQueries, buildQueryCapture, NO_RUNTIME, ONE_THREAD } from '../bench/queries.js';
 import { scratchDir } from './helpers.js';
 
 test('the capture of the bench has rows for every layer, and every query answers on it within its memory', async () => {
@@ -30,5 +30,22 @@ test('every query answers within its memory where one thread made all calls, and
   expect(costs.filter(({ failure }) => failure !== undefined)).toEqual([]);
   for (const name of ['launch-gaps', 'tail-latency']) {
     expect(costs.find((cost) => cost.name === name)?.rows, name).toBe(50);
+  }
+}, 120_000);
+
+test('every query answers within its memory where all calls are of NCCL and the driver', async () => {
+  const path = join(scratchDir(), 'no-runtime.duckdb');
+  await buildQueryCapture(path, 1_000_000, NO_RUNTIME);
+  const costs = await benchQueries(path, '160MiB', 1);
+  expect(costs.filter(({ failure }) => failure !== undefined)).toEqual([]);
+  for (const name of [
+    'nccl-stragglers',
+    'nccl-desync',
+    'nccl-sequence',
+    'nccl-sum',
+    'find-nccl-stragglers',
+    'find-pageable-copies',
+  ]) {
+    expect(costs.find((cost) => cost.name === name)?.rows, name).toBeGreaterThan(0);
   }
 }, 120_000);

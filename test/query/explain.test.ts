@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/explain/explain.js';
 import { Budget } from '../../src/query/budget.js';
+import { execute } from '../../src/query/execute.js';
 import { readLibrary } from '../../src/query/library.js';
 import { openCapture } from '../../src/query/open.js';
 import { buildCapture, type Row } from '../support/capture-builder.js';
-import { scratchDir, withCapture } from './helpers.js';
+import { failure, scratchDir, toJson, withCapture } from './helpers.js';
 
 test('a detection that needs more memory than there is is named, and the others answer', async () => {
   const path = join(scratchDir(), 'run.duckdb');
@@ -31,6 +32,26 @@ test('a detection that needs more memory than there is is named, and the others 
       ]);
     },
     { memoryLimit: '50MB' },
+  );
+});
+
+test('a query that failed for want of memory leaves none taken from the next', async () => {
+  const path = join(scratchDir(), 'run.duckdb');
+  await buildCapture(path, {});
+  await withCapture(
+    path,
+    async (capture, budget) => {
+      const held = 'SELECT (sum(memory_usage_bytes) / 1e6)::INTEGER AS mb FROM duckdb_memory()';
+      // A table of a join is held while the window above it runs out of memory.
+      const greedy =
+        'SELECT max(l) FROM (SELECT row_number() OVER (PARTITION BY i % 8 ORDER BY hash(i)) AS l FROM range(20000000) a (i) JOIN range(1000000) b (j) ON i % 1000000 = j)';
+      expect(await failure(execute(capture, greedy, budget).then(toJson))).toMatchObject({
+        code: 'sql-out-of-memory',
+      });
+      const { rows } = await toJson(await execute(capture, held, budget));
+      expect(rows[0]?.mb).toBeLessThan(10);
+    },
+    { memoryLimit: '100MB' },
   );
 });
 
