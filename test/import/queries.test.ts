@@ -40,6 +40,12 @@ const NEVER_RECORDED: readonly (readonly [query: string, why: RegExp])[] = [
   ['torch-timeline', /^it has no table torch_alloc_events/],
 ];
 
+/** Questions about several runs or hosts. */
+const OF_SEVERAL_RUNS: readonly (readonly [string, RegExp])[] = [
+  ['diff', /^it needs two runs/],
+  ['find-nccl-slow-ranks', /^it is of one host/],
+];
+
 /** Answers of every named query: `ok`, why it does not apply, or the error. */
 async function answers(file: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
@@ -77,7 +83,7 @@ test.each(SOURCES)(
     const refused = [...found].filter(([, answer]) => answer !== 'ok');
     const expected = [
       ...NEVER_RECORDED,
-      ...(name.endsWith('merged') ? [] : [['diff', /^it needs two runs/] as const]),
+      ...(name.endsWith('merged') ? [] : OF_SEVERAL_RUNS),
       ...(name === '0.8' ? [['by-rank', /^no process has a rank/] as const] : []),
     ];
     expect(refused.map(([query]) => query).sort()).toEqual(expected.map(([query]) => query).sort());
