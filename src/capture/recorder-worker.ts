@@ -161,7 +161,8 @@ class Recorder {
           table.thin(message.sinceNs, message.oneIn, message.probeIds);
         break;
       case 'observe':
-        send({ type: 'observation', ...this.#observe() });
+        // Not here: this may be called in the middle of reading a ring.
+        setImmediate(() => this.#reportLoad());
         break;
       case 'summary':
         send({
@@ -180,6 +181,18 @@ class Recorder {
   #schedule(ms: number): void {
     if (ms === 0) setImmediate(() => this.#tick());
     else setTimeout(() => this.#tick(), ms);
+  }
+
+  /** What is in the rings counts: the kernel has counted it as well. */
+  #reportLoad(): void {
+    if (this.#failed === null && !this.#isFinishing) {
+      try {
+        this.#drain();
+      } catch (error) {
+        this.#fail(error as Error);
+      }
+    }
+    send({ type: 'observation', ...this.#observe() });
   }
 
   #tick(): void {
