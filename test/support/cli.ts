@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -45,10 +46,26 @@ const DATA = ['node_modules', 'schema', 'probes', 'queries', 'package.json', 'oc
  */
 export async function buildCli(): Promise<Cli> {
   const root = newPackage();
-  await bundleCode(join(root, 'dist'));
+  const dist = join(root, 'dist');
+  mkdirSync(dist);
+  bundle ??= makeBundle();
+  for (const [name, bytes] of await bundle) writeFileSync(join(dist, name), bytes);
   const bin = join(root, 'bin', 'ingero.js');
   writeFileSync(bin, "import '../dist/ingero.js';\n");
   return cli(root, bin);
+}
+
+/** Files of the bundle by name, made once for all tests of this process. */
+let bundle: Promise<ReadonlyMap<string, Buffer>> | undefined;
+
+async function makeBundle(): Promise<ReadonlyMap<string, Buffer>> {
+  const folder = mkdtempSync(join(tmpdir(), 'ingero-bundle-'));
+  try {
+    await bundleCode(folder);
+    return new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** The same with a file for each module, as the npm package of a clone has them: for tests that use single modules. */
