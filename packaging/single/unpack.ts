@@ -111,15 +111,24 @@ function openPlace(place: string, mode: number | null, owner: number): string {
   if (stat === undefined) {
     if (mode === null) throw new Unusable('there is no such folder');
     mkdirSync(dirname(place), { recursive: true, mode });
-    // Fails when somebody else has made it meanwhile.
-    mkdirSync(place, { mode });
-    chmodSync(place, mode);
+    makeFolder(place, mode);
     stat = lstatSync(place);
   }
   // A link in /tmp may be anybody's.
   if (stat.uid !== 0 && stat.uid !== owner)
     throw new Unusable(`it belongs to uid ${stat.uid}, neither root nor this user`);
   return realpathSync(place);
+}
+
+/** One that another process has made meanwhile is looked at like any other. */
+function makeFolder(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+    // What the umask took away.
+    chmodSync(path, mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /** Nobody else may be able to change the folder, nor put another in its place by renaming one above it. */
@@ -199,8 +208,10 @@ function writeCopy(copy: string, payload: Payload, mode: number): void {
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (name.startsWith(PARTIAL) && Date.now() - lstatSync(path).mtimeMs > HOUR_MS)
-      rmSync(path, { recursive: true, force: true });
+    if (!name.startsWith(PARTIAL)) continue;
+    // Its process may have finished meanwhile.
+    const made = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
+    if (Date.now() - made > HOUR_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 
