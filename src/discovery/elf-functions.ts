@@ -1,7 +1,7 @@
 import type { ByteSource } from './byte-source.js';
 import { ElfError } from './elf-error.js';
 import { u64 } from './elf-layout.js';
-import type { SymbolTable } from './elf-symbols.js';
+import { STT_FUNC, STT_GNU_IFUNC, SYMBOL_SIZE, type SymbolTable, symbolPieces } from './elf-symbols.js';
 
 /** Where the functions of a file begin and end, in order of their addresses. Their names stay in the file. */
 export interface FunctionTable {
@@ -13,12 +13,8 @@ export interface FunctionTable {
   readonly names: Float64Array;
 }
 
-const SYMBOL_SIZE = 24;
-const PER_READ = Math.floor((1024 * 1024) / SYMBOL_SIZE);
 /** Entries that are looked at: sorting so many takes a second. libtorch_cuda has 226,500. */
 const MAX_ENTRIES = 500_000;
-const STT_FUNC = 2;
-const STT_GNU_IFUNC = 10;
 const STB_LOCAL = 0;
 
 /** Reads where the functions of all these tables are. Throws ElfError on a damaged file. */
@@ -27,14 +23,12 @@ export function readFunctions(source: ByteSource, tables: Iterable<SymbolTable>)
   const sizes: number[] = [];
   const names: number[] = [];
   const locals: boolean[] = [];
-  for (const { symbols, strings } of tables) {
-    const count = Math.floor(symbols.size / SYMBOL_SIZE);
-    if (count > MAX_ENTRIES)
+  for (const table of tables) {
+    const { symbols, strings } = table;
+    if (Math.floor(symbols.size / SYMBOL_SIZE) > MAX_ENTRIES)
       throw new ElfError('elf-malformed', source.path, 'the symbol table is too large');
-    for (let first = 0; first < count; first += PER_READ) {
-      const n = Math.min(PER_READ, count - first);
-      const bytes = source.read(symbols.offset + first * SYMBOL_SIZE, n * SYMBOL_SIZE, 'the symbol table');
-      for (let at = 0; at < n * SYMBOL_SIZE; at += SYMBOL_SIZE) {
+    for (const { bytes } of symbolPieces(source, table)) {
+      for (let at = 0; at < bytes.length; at += SYMBOL_SIZE) {
         const info = bytes[at + 4] ?? 0;
         const type = info & 0xf;
         if ((type !== STT_FUNC && type !== STT_GNU_IFUNC) || bytes.readUInt16LE(at + 6) === 0) continue;

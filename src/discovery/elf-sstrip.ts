@@ -1,9 +1,8 @@
 import type { ByteSource } from './byte-source.js';
 import { type DynamicInfo, segmentAt } from './elf-dynamic.js';
 import type { ElfLayout } from './elf-layout.js';
-import type { SymbolTable } from './elf-symbols.js';
+import { SYMBOL_SIZE, type SymbolTable } from './elf-symbols.js';
 
-const SYMBOL_SIZE = 24;
 /** Hash values read at once. */
 const CHAIN_CHUNK = 4096;
 

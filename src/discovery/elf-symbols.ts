@@ -23,14 +23,30 @@ export interface SymbolEntry {
 }
 
 const CHUNK = 1024 * 1024;
-const SYMBOL_SIZE = 24;
+/** Bytes of a symbol (Elf64_Sym). */
+export const SYMBOL_SIZE = 24;
+export const STT_FUNC = 2;
+export const STT_GNU_IFUNC = 10;
 const AT = 0x40;
 const VERSYM_HIDDEN = 0x8000;
 /** More places than the names of any pack have in a real file; a bound on what a made-up table can cost. */
 const MAX_MATCHES = 100_000;
 const NONE: readonly Buffer[] = [];
 /** No compiler makes a longer name that could be read. */
-const MAX_NAME = 4096;
+export const MAX_NAME = 4096;
+
+/** The symbols of a table, piece by piece: `bytes` holds those from number `first` on. */
+export function* symbolPieces(
+  source: ByteSource,
+  { symbols }: SymbolTable,
+): Generator<{ first: number; bytes: Buffer }> {
+  const perPiece = Math.floor(CHUNK / SYMBOL_SIZE);
+  const count = Math.floor(symbols.size / SYMBOL_SIZE);
+  for (let first = 0; first < count; first += perPiece) {
+    const length = Math.min(perPiece, count - first) * SYMBOL_SIZE;
+    yield { first, bytes: source.read(symbols.offset + first * SYMBOL_SIZE, length, 'the symbol table') };
+  }
+}
 
 /**
  * All defined entries of `table` whose name, without `@VERSION`, is one of `names`. Memory is bounded by
@@ -44,17 +60,8 @@ export function findEntries(
   const offsets = nameOffsets(source, table.strings, names);
   if (offsets.size === 0) return [];
   const entries: SymbolEntry[] = [];
-  const perChunk = Math.floor(CHUNK / SYMBOL_SIZE);
-  const count = Math.floor(table.symbols.size / SYMBOL_SIZE);
-  for (let first = 0; first < count; first += perChunk) {
-    const n = Math.min(perChunk, count - first);
-    const bytes = source.read(
-      table.symbols.offset + first * SYMBOL_SIZE,
-      n * SYMBOL_SIZE,
-      'the symbol table',
-    );
-    for (let i = 0; i < n; i++) {
-      const at = i * SYMBOL_SIZE;
+  for (const { first, bytes } of symbolPieces(source, table)) {
+    for (let at = 0; at < bytes.length; at += SYMBOL_SIZE) {
       const hit = offsets.get(bytes.readUInt32LE(at));
       if (hit === undefined) continue;
       const address = u64(bytes, at + 8);
@@ -66,7 +73,7 @@ export function findEntries(
         name: hit.name,
         type: info & 0xf,
         local: info >> 4 === 0,
-        oldVersion: hit.oldVersion || hiddenVersion(source, table, first + i),
+        oldVersion: hit.oldVersion || hiddenVersion(source, table, first + at / SYMBOL_SIZE),
         address,
         size: u64(bytes, at + 16) ?? 0,
       });
@@ -90,7 +97,6 @@ export function findStrings(
 
 /** Longest string table that is read whole: libtorch_cuda's has 45 MB. */
 const MAX_STRINGS = 512 * 1024 * 1024;
-const STT_FUNC = 2;
 
 /** Names of the defined functions of `table` that begin with `_Z`, without `@VERSION`. */
 export function cppFunctionNames(source: ByteSource, table: SymbolTable): string[] {
@@ -99,13 +105,8 @@ export function cppFunctionNames(source: ByteSource, table: SymbolTable): string
   }
   const strings = source.read(table.strings.offset, table.strings.size, 'the string table');
   const names: string[] = [];
-  const perChunk = Math.floor(CHUNK / SYMBOL_SIZE);
-  const count = Math.floor(table.symbols.size / SYMBOL_SIZE);
-  for (let first = 0; first < count; first += perChunk) {
-    const n = Math.min(perChunk, count - first);
-    const at = table.symbols.offset + first * SYMBOL_SIZE;
-    const bytes = source.read(at, n * SYMBOL_SIZE, 'the symbol table');
-    for (let entry = 0; entry < n * SYMBOL_SIZE; entry += SYMBOL_SIZE) {
+  for (const { bytes } of symbolPieces(source, table)) {
+    for (let entry = 0; entry < bytes.length; entry += SYMBOL_SIZE) {
       const name = bytes.readUInt32LE(entry);
       const isFunction = ((bytes[entry + 4] ?? 0) & 0xf) === STT_FUNC && bytes.readUInt16LE(entry + 6) !== 0;
       if (!isFunction || strings[name] !== 0x5f || strings[name + 1] !== 0x5a) continue;

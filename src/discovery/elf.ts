@@ -18,7 +18,15 @@ import {
 } from './elf-layout.js';
 import { readBuildId } from './elf-notes.js';
 import { tablesFromDynamic } from './elf-sstrip.js';
-import { cppFunctionNames, findEntries, type SymbolEntry, type SymbolTable } from './elf-symbols.js';
+import {
+  cppFunctionNames,
+  findEntries,
+  MAX_NAME,
+  STT_FUNC,
+  STT_GNU_IFUNC,
+  type SymbolEntry,
+  type SymbolTable,
+} from './elf-symbols.js';
 import { readVersionDefinitions } from './elf-verdef.js';
 import { recoverFunctions } from './stripped/recover.js';
 
@@ -37,11 +45,7 @@ export interface SymbolLookup {
   refused: Map<string, string>;
 }
 
-const STT_FUNC = 2;
-const STT_GNU_IFUNC = 10;
 const MAX_INTERPRETER = 4096;
-/** No compiler makes a longer name that could be read. */
-const MAX_FUNCTION_NAME = 4096;
 
 /**
  * True for names the compiler gives to pieces and clones of a function (`f.cold`, `f.part.0`, `f.isra.1`,
@@ -223,7 +227,7 @@ export class ElfFile {
     const place = functionAt(functions, address);
     if (place === undefined) return null;
     const at = functions.names[place] as number;
-    const bytes = this.source.read(at, Math.min(MAX_FUNCTION_NAME, this.source.size - at), 'a function name');
+    const bytes = this.source.read(at, Math.min(MAX_NAME, this.source.size - at), 'a function name');
     return {
       symbol: cString(bytes, 0).replace(/@.*/, ''),
       offset: address - (functions.starts[place] as number),
