@@ -1,13 +1,13 @@
 import { arch, release } from 'node:os';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
+import { durationFlag } from '../duration.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { packDirFlag } from '../packs/flags.js';
 import { PackRegistry } from '../packs/registry.js';
 import { packSigners } from '../packs/signer.js';
 import { readPolicy } from '../policy/read.js';
 import { parseSize } from '../query/limits.js';
-import { parseDuration } from '../trace/duration.js';
 import { takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { planReturns, RETURN_PROBES } from '../trace/return-plan.js';
@@ -113,7 +113,10 @@ export default class Trace extends BaseCommand {
 
   async run(): Promise<TraceSummary> {
     const { argv, flags } = await this.parse(Trace);
-    const durationMs = flags.duration === undefined ? null : parseDuration(flags.duration);
+    const durationMs =
+      flags.duration === undefined
+        ? null
+        : durationFlag(flags.duration, 'Leave --duration out to record until Ctrl-C.');
     const launcher = takeLauncher();
     const policy = readPolicy();
     const target = targetOf(flags, argv as string[], commandIn(this.argv));

@@ -1,14 +1,14 @@
 /** What a policy changes about a trace it allows. */
+import { parseDuration } from '../duration.js';
 import type { CompiledPack } from '../packs/index.js';
 import { parseSize } from '../query/limits.js';
-import { parseDuration } from '../trace/duration.js';
 import type { PolicyLimits } from './judge.js';
 import type { Policy } from './model.js';
 
-/** The limits in numbers. Throws `bad-duration` for a duration that is none. */
+/** The limits in numbers. A duration that is none, which `readPolicy` refuses, would allow nothing. */
 export function policyLimits({ limits }: Policy): PolicyLimits {
   return {
-    durationMs: limits?.duration === undefined ? null : parseDuration(limits.duration),
+    durationMs: limits?.duration === undefined ? null : (parseDuration(limits.duration) ?? 0),
     sizeBytes: limits?.size === undefined ? null : (parseSize(limits.size) ?? null),
     overheadPercent: limits?.overhead ?? null,
   };

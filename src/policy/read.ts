@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
+import { DURATION_FORM, parseDuration } from '../duration.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { formatProblems } from '../packs/format.js';
 import { checkShape } from '../packs/grammar.js';
+import type { PackIssue } from '../packs/issue.js';
 import { readPackText, readYaml } from '../packs/pack-text.js';
 import { othersCanWrite } from '../trust/file-safety.js';
 import type { Policy, PolicyFile } from './model.js';
@@ -31,9 +33,7 @@ export function readPolicy(path: string = POLICY_PATH): PolicyFile | null {
   if ('problem' in read) throw untrusted(path, read.problem.message);
   const yaml = readYaml(read.text, path);
   const problems =
-    'problems' in yaml
-      ? yaml.problems
-      : checkShape(yaml.value, 'policy', 'the policy').map((issue) => yaml.document.locate(issue));
+    'problems' in yaml ? yaml.problems : policyIssues(yaml.value).map((issue) => yaml.document.locate(issue));
   if (problems.length > 0) {
     throw new IngeroError(
       `The policy of this host is wrong, so nothing is traced.\n${formatProblems(problems)}`,
@@ -46,6 +46,21 @@ export function readPolicy(path: string = POLICY_PATH): PolicyFile | null {
   }
   const policy = ('value' in yaml ? yaml.value : {}) as Policy;
   return { path, sha256: createHash('sha256').update(read.text).digest('hex'), policy };
+}
+
+/** What is wrong with a policy: its shape or, where that is right, a duration that is none. */
+export function policyIssues(value: unknown): PackIssue[] {
+  const shape = checkShape(value, 'policy', 'the policy');
+  if (shape.length > 0) return shape;
+  const duration = (value as Policy).limits?.duration;
+  if (duration === undefined || parseDuration(duration) !== undefined) return [];
+  return [
+    {
+      rule: 'duration',
+      message: `${JSON.stringify(duration)} is not a duration: ${DURATION_FORM}`,
+      at: ['limits', 'duration'],
+    },
+  ];
 }
 
 function untrusted(path: string, reason: string): IngeroError {

@@ -1,28 +1,17 @@
 import { Flags } from '@oclif/core';
+import { durationFlag } from '../duration.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { FORMATS, type FormatName } from './format.js';
 import { parseSize } from './limits.js';
 import { DEFAULT_MEMORY_LIMIT, DEFAULT_THREADS, type OpenOptions } from './open.js';
 
-const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 };
-
-/** Milliseconds of a duration: `30` (seconds), `30s`, `500ms`, `5m`, `1h`. Undefined when it is none. */
-export function parseDuration(text: string): number | undefined {
-  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text.trim());
-  return parts === null ? undefined : Number(parts[1]) * (SECONDS[parts[2] ?? 's'] ?? 1) * 1000;
-}
-
 function usage(message: string, expected: string): IngeroError {
   return new IngeroError(message, { code: 'usage', exitCode: EXIT.usage, expected });
 }
 
-const duration = Flags.custom<number>({
-  parse: async (text) => {
-    const ms = parseDuration(text);
-    if (ms === undefined)
-      throw usage(`${JSON.stringify(text)} is not a duration.`, 'such as 30s, 500ms or 5m');
-    return ms;
-  },
+const timeout = Flags.custom<number>({
+  parse: async (text) =>
+    text === '0' ? 0 : durationFlag(text, 'Leave --timeout out for 5 minutes; --timeout 0 is no limit.'),
 });
 
 const size = Flags.custom<string>({
@@ -44,8 +33,8 @@ export const queryDirFlag = Flags.string({
 
 /** Flags of every command that runs SQL: what it may take. */
 export const limitFlags = {
-  timeout: duration({
-    description: 'Give up after this much work (30s, 5m); 0 is no limit.',
+  timeout: timeout({
+    description: 'Give up after this much work (30s, 5m, 1h30m); 0 is no limit.',
     default: 300_000,
     defaultHelp: async () => '5m',
     helpValue: 'DURATION',

@@ -137,11 +137,20 @@ describe('ingero query', () => {
   test.each([
     ['an unknown format', ['--format', 'xml']],
     ['a wrong duration', ['--timeout', 'soon']],
+    ['a duration without a unit', ['--timeout', '30']],
+    ['a duration no timer can be', ['--timeout', '1000h']],
     ['a wrong size', ['--memory-limit', 'much']],
     ['a negative number of rows', ['--max-rows', '-1']],
     ['parquet to standard output', ['--format', 'parquet']],
   ])('%s is a usage error', async (_, flags) => {
     expect((await run(['query', path, 'SELECT 1', ...flags])).code).toBe(EXIT.usage);
+  });
+
+  test.each([['0'], ['1h30m']])('--timeout %s lets a short query end', async (timeout) => {
+    expect(await run(['query', path, 'SELECT 1 AS one', '-f', 'csv', '--timeout', timeout])).toMatchObject({
+      code: EXIT.ok,
+      stdout: 'one\r\n1\r\n',
+    });
   });
 
   test('a reader that stops early is no error', async () => {
