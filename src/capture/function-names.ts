@@ -3,13 +3,11 @@ import { ElfFile } from '../discovery/elf.js';
 import { ElfError } from '../discovery/elf-error.js';
 import type { FunctionTable } from '../discovery/elf-functions.js';
 import type { CodeRange } from '../discovery/maps.js';
+import { BUILD_ID_BYTES } from '../ring/record.js';
 
 /** Files that are kept open, and functions of all of them, 24 bytes each; what comes later has no names. */
 const MAX_FILES = 200;
 const MAX_FUNCTIONS = 4_000_000;
-
-/** The kernel fills shorter build-ids up with zeros (BUILD_ID_SIZE_MAX, linux/buildid.h). */
-const BUILD_ID_DIGITS = 40;
 
 /** What the file of a frame says of it, under the names of the columns. */
 export interface CodeName {
@@ -67,7 +65,8 @@ export class FunctionNames {
       if (this.#open === MAX_FILES) return null;
       const elf = unlessDamaged(() => ElfFile.open(path));
       if (elf === null) continue;
-      const id = unlessDamaged(() => elf.buildId)?.padEnd(BUILD_ID_DIGITS, '0') ?? null;
+      // The kernel fills shorter build-ids up with zeros.
+      const id = unlessDamaged(() => elf.buildId)?.padEnd(2 * BUILD_ID_BYTES, '0') ?? null;
       const isMapped = buildId === null ? elf.inode === code.inode : id === buildId;
       const functions = isMapped ? unlessDamaged(() => elf.functions()) : null;
       if (functions !== null && this.#functions + functions.starts.length <= MAX_FUNCTIONS) {

@@ -1,12 +1,10 @@
 import { type CodeRange, codeRanges } from '../discovery/maps.js';
-import { MAX_FRAMES, STACK } from '../ring/record.js';
+import { BUILD_ID_BYTES, MAX_FRAMES, STACK } from '../ring/record.js';
 import type { Row } from './capture-file.js';
 import { FunctionNames } from './function-names.js';
 
 /** bpf_stack_build_id.status of linux/bpf.h: a build-id and an offset are there. */
 const BUILD_ID_VALID = 1;
-/** BPF_BUILD_ID_SIZE of linux/bpf.h. */
-const BUILD_ID_BYTES = 20;
 
 /** What is known of a frame, under the names of its columns. */
 interface Frame {

@@ -44,6 +44,9 @@ export const STACK = {
   frameWords: 8,
 } as const;
 
+/** BPF_BUILD_ID_SIZE of linux/bpf.h: what a frame has room for. */
+export const BUILD_ID_BYTES = 20;
+
 /** Most frames of a stack; the BPF object's MAX_FRAMES. */
 export const MAX_FRAMES = 48;
 
