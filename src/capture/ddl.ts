@@ -4,8 +4,8 @@ import {
   type ColumnSpec,
   eventColumns,
   eventsView,
-  eventsViewColumns,
   inRow,
+  nameAsText,
   type ViewSpec,
 } from './schema.js';
 import { ident, literal } from './sql-text.js';
@@ -31,6 +31,12 @@ export function comment(kind: 'TABLE' | 'VIEW' | 'COLUMN', target: string, text:
 /** A column's comment: what it means and its unit. */
 export function describe(column: ColumnSpec): string {
   return column.unit === undefined ? column.description : `${column.description} [${column.unit}]`;
+}
+
+/** SQL of a column's value in which a name is text, as {@link nameAsText} says: ENUMs of two tables cannot be compared. */
+export function textOfName(column: ColumnSpec): string {
+  const { type } = nameAsText(column);
+  return type === column.type ? ident(column.name) : `${ident(column.name)}::${type}`;
 }
 
 function columnDdl(column: ColumnSpec, type: string): string {
@@ -103,22 +109,20 @@ function eventTableDdl(schema: CaptureSchema, plan: EventTablePlan): string[] {
 }
 
 function eventsViewDdl(schema: CaptureSchema, events: readonly Pick<EventTablePlan, 'table'>[]): string[] {
-  const shown = (column: ColumnSpec): string =>
-    column.type === 'NAME' ? `${ident(column.name)}::VARCHAR AS ${ident(column.name)}` : ident(column.name);
-  const selects = events.map(({ table }) => {
-    const own = eventColumns(schema, table);
-    const some = eventsViewColumns(schema).map((column) => {
-      const type = column.type === 'NAME' ? 'VARCHAR' : column.type;
-      const its = own.find(({ name }) => name === column.name);
-      if (its === undefined) return `NULL::${type} AS ${ident(column.name)}`;
-      // A site's table may have a column of that name and another type.
-      return its.type === column.type
-        ? shown(column)
-        : `TRY_CAST(${ident(column.name)} AS ${type}) AS ${ident(column.name)}`;
-    });
-    return `SELECT ${literal(table)} AS event_table, ${[...schema.event_columns.map(shown), ...some].join(', ')} FROM ${ident(table)}`;
-  });
   const view = eventsView(schema);
+  const [, ...shared] = view.columns.map(({ name, type }) => ({ name, type, as: `AS ${ident(name)}` }));
+  const selects = events.map(({ table }) => {
+    const own = new Map(eventColumns(schema, table).map((column) => [column.name, column]));
+    const values = shared.map(({ name, type, as }) => {
+      const its = own.get(name);
+      if (its === undefined) return `NULL::${type} ${as}`;
+      // A site's table may have a column of that name and another type.
+      return nameAsText(its).type === type
+        ? `${textOfName(its)} ${as}`
+        : `TRY_CAST(${ident(name)} AS ${type}) ${as}`;
+    });
+    return `SELECT ${literal(table)} AS event_table, ${values.join(', ')} FROM ${ident(table)}`;
+  });
   return [
     `CREATE VIEW events AS ${selects.join(' UNION ALL ')}`,
     comment('VIEW', 'events', view.description),

@@ -1,6 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
-import { type EventTablePlan, planDdl, STORE } from './ddl.js';
+import { type EventTablePlan, planDdl, STORE, textOfName } from './ddl.js';
 import {
   type CaptureSchema,
   type ColumnSpec,
@@ -201,13 +201,7 @@ export async function copyRows(
   ): Promise<void> => {
     const has = new Set(source.columns.map(({ name }) => name));
     const kept = columns.filter(({ name }) => has.has(name));
-    const values = kept.map((column) =>
-      transform(
-        table,
-        column,
-        column.type === 'NAME' ? `${ident(column.name)}::VARCHAR` : ident(column.name),
-      ),
-    );
+    const values = kept.map((column) => transform(table, column, textOfName(column)));
     await workspace.connection.run(
       `INSERT INTO ${qualified(OUT, target)} (${kept.map(({ name }) => ident(name)).join(', ')})
        SELECT ${values.join(', ')} FROM ${qualified(input.alias, source)}`,

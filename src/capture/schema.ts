@@ -97,15 +97,18 @@ export function eventsViewColumns(schema: CaptureSchema): ColumnSpec[] {
   return [BYTES, ...(schema.events_view_columns ?? [])];
 }
 
+/** A column as views over several tables show it: a name is text there, since each table has an ENUM of its own. */
+export function nameAsText(column: ColumnSpec): ColumnSpec {
+  return column.type === 'NAME' ? { ...column, type: 'VARCHAR' } : column;
+}
+
 /** The view over every event table, with the columns they share. */
 export function eventsView(schema: CaptureSchema): TableSpec {
   return {
     description: 'Every event of every event table, with the columns they share',
     columns: [
       { name: 'event_table', type: 'VARCHAR', description: 'Table the row comes from' },
-      ...[...schema.event_columns, ...eventsViewColumns(schema)].map(
-        (column): ColumnSpec => (column.type === 'NAME' ? { ...column, type: 'VARCHAR' } : column),
-      ),
+      ...[...schema.event_columns, ...eventsViewColumns(schema)].map(nameAsText),
     ],
   };
 }

@@ -2,7 +2,7 @@
  * How the rows of a capture get into tables of a newer schema. Pure: it reads what the file has and the schema
  * versions, and gives SQL.
  */
-import { type EventTablePlan, planDdl, STORE } from '../capture/ddl.js';
+import { type EventTablePlan, planDdl, STORE, textOfName } from '../capture/ddl.js';
 import {
   type CaptureSchema,
   type ColumnSpec,
@@ -194,7 +194,7 @@ function copy(
 function proof(table: string, name: string, columns: readonly ColumnSpec[], from: number): string {
   const hashed = columns
     .filter((column) => !(table === 'capture' && column.name === 'schema_version'))
-    .map((column) => (column.type === 'NAME' ? `${ident(column.name)}::VARCHAR` : ident(column.name)));
+    .map(textOfName);
   return `SELECT count(*), coalesce(sum(hash(${hashed.join(', ')})::HUGEINT), 0) FROM ${name}${
     table === 'schema_migrations' ? ` WHERE version <= ${from}` : ''
   }`;

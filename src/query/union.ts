@@ -1,5 +1,5 @@
 import { comment, describe, planViews } from '../capture/ddl.js';
-import { type CaptureSchema, type ColumnSpec, eventColumns } from '../capture/schema.js';
+import { type CaptureSchema, type ColumnSpec, eventColumns, nameAsText } from '../capture/schema.js';
 import { ident } from '../capture/sql-text.js';
 import { type AttachedCapture, qualified, type StoredColumn, splitTables } from '../capture/workspace.js';
 import { type Key, keyOf, shifted } from '../merge/keys.js';
@@ -11,7 +11,7 @@ function value(
   stored: readonly StoredColumn[],
   offsets: ReadonlyMap<Key, bigint>,
 ): string {
-  const type = column.type === 'NAME' ? 'VARCHAR' : column.type;
+  const { type } = nameAsText(column);
   const isThere = stored.some(({ name }) => name === column.name);
   const text = `(${isThere ? ident(column.name) : (column.migrate ?? 'NULL')})::${type}`;
   const key = keyOf(table, column);
@@ -25,9 +25,7 @@ function unionView(
   selects: readonly string[],
   about: string,
 ): string[] {
-  const none = columns.map(
-    (column) => `NULL::${column.type === 'NAME' ? 'VARCHAR' : column.type} AS ${ident(column.name)}`,
-  );
+  const none = columns.map((column) => `NULL::${nameAsText(column).type} AS ${ident(column.name)}`);
   const body = selects.length === 0 ? `SELECT ${none.join(', ')} WHERE false` : selects.join(' UNION ALL ');
   return [
     `CREATE VIEW ${ident(name)} AS ${body}`,
