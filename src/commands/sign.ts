@@ -1,9 +1,9 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
+import { signWhole } from '../evidence/sign.js';
 import { visible } from '../query/visible.js';
 import { keyId } from '../trust/ecdsa.js';
 import { keyDescription } from '../trust/flags.js';
-import { signFile } from '../trust/signature.js';
 import { signaturePath } from '../trust/signature-file.js';
 import { readSigningKey } from '../trust/signing-key.js';
 
@@ -37,7 +37,7 @@ export default class Sign extends BaseCommand {
     const key = readSigningKey(flags.key);
     const result: Signed = { key: keyId(key), files: [] };
     for (const file of argv as string[]) {
-      const { sha256, signedAt } = await signFile(file, key, flags.force);
+      const { sha256, signedAt } = await signWhole(file, key, flags.force);
       result.files.push({ file, sha256, signature: signaturePath(file), signed_at: signedAt });
       this.log(`${visible(signaturePath(file))}: signed with key ${result.key.slice(0, 16)}`);
     }

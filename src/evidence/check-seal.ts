@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { IngeroError } from '../errors.js';
 import { checkSignature, type SignatureReport } from '../trust/signature.js';
 import type { TrustStore } from '../trust/trust-store.js';
@@ -73,13 +72,11 @@ export async function checkAgainstSeal(
 /** The file may have been renamed since: its names in the seal do not count, but the `.wal` must be the sealed one. */
 async function sameFiles(path: string, seal: Seal): Promise<boolean> {
   const found = await digestFiles(path);
-  const name = basename(path);
   return (
     found.length === seal.files.length &&
-    found.every((file, index) => {
+    found.every(({ sha256 }, index) => {
       const sealed = seal.files[index];
-      const isWal = file.name !== name;
-      return sealed?.sha256 === file.sha256 && sealed.name.endsWith('.wal') === isWal;
+      return sealed?.sha256 === sha256 && sealed.name.endsWith('.wal') === index > 0;
     })
   );
 }

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { ident } from '../capture/sql-text.js';
 import { type AttachedCapture, folderOf, Workspace, workFailure } from '../capture/workspace.js';
@@ -51,9 +51,12 @@ const RUN_COLUMNS = [
 /** Path of the seal of a file. */
 export const sealPath = (path: string): string => `${path}.seal.json`;
 
-/** Digests of the files a capture consists of. */
+/** Where DuckDB looks for the log of a file, which it reads as a part of it. */
+export const logPath = (path: string): string => `${realpathSync(path)}.wal`;
+
+/** Digests of the files a capture consists of: the file, and its log where there is one. */
 export async function digestFiles(path: string): Promise<FileDigest[]> {
-  const files = [path, `${path}.wal`].filter((name) => statSync(name, { throwIfNoEntry: false })?.isFile());
+  const files = [path, logPath(path)].filter((name) => statSync(name, { throwIfNoEntry: false })?.isFile());
   const digests: FileDigest[] = [];
   for (const file of files) digests.push({ name: basename(file), ...(await digestFile(file)) });
   return digests;

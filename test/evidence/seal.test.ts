@@ -1,6 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, cpSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -8,6 +18,7 @@ import { EXIT } from '../../src/errors.js';
 import { checkAgainstSeal } from '../../src/evidence/check-seal.js';
 import { checkSeal } from '../../src/evidence/read-seal.js';
 import { formatSeal, makeSeal, type Seal, sealPath } from '../../src/evidence/seal.js';
+import { signWhole } from '../../src/evidence/sign.js';
 import { verifyFile } from '../../src/evidence/verify.js';
 import { signFile } from '../../src/trust/signature.js';
 import { readSigningKey } from '../../src/trust/signing-key.js';
@@ -50,6 +61,20 @@ async function change(path: string, ...statements: string[]): Promise<void> {
   for (const statement of [...statements, 'CHECKPOINT']) await connection.run(statement);
   connection.closeSync();
   instance.closeSync();
+}
+
+/** Leaves a change in the `.wal` beside the file, as a recorder that is killed does. */
+async function leaveLog(path: string, statement: string): Promise<void> {
+  const copy = join(dir, 'with-log.duckdb');
+  cpSync(path, copy);
+  const instance = await DuckDBInstance.create(copy);
+  const connection = await instance.connect();
+  await connection.run('PRAGMA disable_checkpoint_on_shutdown');
+  await connection.run(statement);
+  cpSync(`${copy}.wal`, `${path}.wal`);
+  connection.closeSync();
+  instance.closeSync();
+  for (const name of [copy, `${copy}.wal`]) rmSync(name, { force: true });
 }
 
 const check = (path: string) => checkAgainstSeal(path, store, dir);
@@ -171,6 +196,51 @@ test('a signed seal vouches for the file; an unsigned one for nobody', async () 
   await change(path, "UPDATE capture SET hostname = 'other'");
   writeFileSync(sealPath(path), formatSeal(await makeSeal(path, 'test')));
   expect(await verifyFile(path, store)).toMatchObject({ outcome: 'altered', seal: { intact: true } });
+});
+
+test('a log put beside a signed file makes it altered, since DuckDB reads both; a signed seal covers both', async () => {
+  const path = await sealedCopy();
+  rmSync(sealPath(path));
+  await signFile(path, readSigningKey(lab.key), false);
+  expect(await verifyFile(path, store)).toMatchObject({ outcome: 'good' });
+  await leaveLog(path, "UPDATE capture SET hostname = 'evil'");
+  expect(await verifyFile(path, store)).toMatchObject({
+    outcome: 'altered',
+    signature: { outcome: 'altered', detail: expect.stringContaining(`${path}.wal`) },
+  });
+  expect(await failure(signWhole(path, readSigningKey(lab.key), true))).toMatchObject({
+    code: 'signed-in-part',
+  });
+  // A seal of somebody's own does not help.
+  writeFileSync(sealPath(path), formatSeal(await makeSeal(path, 'test')));
+  expect(await verifyFile(path, store)).toMatchObject({ outcome: 'altered', seal: { intact: true } });
+  await signFile(sealPath(path), readSigningKey(lab.key), false);
+  expect(await verifyFile(path, store)).toMatchObject({ outcome: 'good' });
+});
+
+test('the log of a file named through a link is the one beside the file', async () => {
+  const path = await sealedCopy();
+  const link = join(dir, 'linked.duckdb');
+  symlinkSync(path, link);
+  cpSync(sealPath(path), sealPath(link));
+  expect(await check(link)).toMatchObject({ intact: true });
+  await leaveLog(path, "UPDATE capture SET hostname = 'evil'");
+  expect(await check(link)).toMatchObject({ intact: false });
+});
+
+test('a list names files of its own folder only, and nothing that never ends is read', async () => {
+  const folder = join(dir, 'list');
+  mkdirSync(folder);
+  const release = join(folder, 'SHA256SUMS');
+  symlinkSync('/dev/zero', join(folder, 'zero'));
+  spawnSync('mkfifo', [join(folder, 'fifo')]);
+  const names = ['../base.duckdb', '/etc/passwd', 'zero', 'fifo', '.'];
+  writeFileSync(release, names.map((name) => `${'0'.repeat(64)}  ${name}\n`).join(''));
+  const { listed, outcome } = await verifyFile(release, store);
+  expect(outcome).toBe('altered');
+  expect(listed?.map(({ state }) => state)).toEqual(names.map(() => 'altered'));
+  writeFileSync(release, `${'0'.repeat(64)}  x\n`.repeat(40_000));
+  expect(await failure(verifyFile(release, store))).toMatchObject({ code: 'file-unreadable' });
 });
 
 test('SHA256SUMS covers the files it lists', async () => {
