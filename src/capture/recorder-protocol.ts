@@ -32,6 +32,8 @@ export interface RecorderStart {
   minFreeBytes: number;
   /** Size of the capture at which recording stops; null: none. */
   maxBytes: number | null;
+  /** What becomes of the addresses in stacks; null: they are recorded. */
+  redactAddresses: 'hash' | 'drop' | null;
   /** Whether the arguments of processes are left out. */
   dropCommandLines: boolean;
   /** What happened before there was a recorder: probes are attached first. */

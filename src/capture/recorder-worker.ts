@@ -48,7 +48,7 @@ class Recorder {
   readonly #tableOfProbe: EventTable[] = [];
   readonly #decodings = new Map<number, ProbeDecoding>();
   readonly #processIds = new ProcessIds();
-  readonly #stacks = new Stacks();
+  readonly #stacks: Stacks;
   readonly #described = new Map<number, ProcessInfo>();
   readonly #newThreads: ThreadsRow[] = [];
   readonly #newProcesses: ProcessesRow[] = [];
@@ -73,6 +73,7 @@ class Recorder {
 
   constructor(start: RecorderStart) {
     this.#start = start;
+    this.#stacks = new Stacks(start.redactAddresses);
     this.#readers = start.rings.map((ring) => new RingReader(ring.fd, ring.bytes));
   }
 

@@ -2,13 +2,15 @@ import { type CodeRange, codeRanges } from '../discovery/maps.js';
 import { BUILD_ID_BYTES, MAX_FRAMES, STACK } from '../ring/record.js';
 import type { Row } from './capture-file.js';
 import { FunctionNames } from './function-names.js';
+import { redactedHash } from './redact.js';
 
 /** bpf_stack_build_id.status of linux/bpf.h: a build-id and an offset are there. */
 const BUILD_ID_VALID = 1;
 
 /** What is known of a frame, under the names of its columns. */
 interface Frame {
-  address: bigint;
+  /** Null where the policy keeps addresses out of captures. */
+  address: bigint | null;
   module: string | null;
   build_id: string | null;
   module_offset: bigint | null;
@@ -27,8 +29,14 @@ export class Stacks {
   readonly #ids = new Map<bigint, number>();
   readonly #processes = new Map<number, ProcessCode>();
   readonly #names = new FunctionNames();
+  readonly #redact: 'hash' | 'drop' | null;
   #stacks: Row[] = [];
   #frames: Row[] = [];
+
+  /** `redact`: what becomes of the addresses of frames. */
+  constructor(redact: 'hash' | 'drop' | null = null) {
+    this.#redact = redact;
+  }
 
   /** Identity of a stack by the two words of its hash. Its record may come later, from another ring. */
   idOf(low: number, high: number): number {
@@ -72,13 +80,18 @@ export class Stacks {
     const name =
       code === undefined || offset === null ? null : this.#names.at(pid, code, buildId, offset, isCaller);
     return {
-      address,
+      address: this.#shown(address),
       module: code?.path ?? null,
       build_id: buildId ?? name?.build_id ?? null,
       module_offset: offset,
       function: name?.function ?? null,
       function_offset: name?.function_offset ?? null,
     };
+  }
+
+  #shown(address: bigint): bigint | null {
+    if (this.#redact === null) return address;
+    return this.#redact === 'hash' ? redactedHash(address) : null;
   }
 
   /** The frame of the caller, which the kernel's walk missed. */

@@ -16,7 +16,7 @@ import { describeOutcome, exitCodeOf, summarize, type TraceSummary } from '../tr
 import type { Target } from '../trace/target.js';
 import { describePrivileges } from '../trust/privileges.js';
 import { filteredReturns } from '../trust/return-probes.js';
-import { readTrustStore } from '../trust/trust-store.js';
+import { readHostTrustStore, readTrustStore } from '../trust/trust-store.js';
 import { targetUser } from '../trust/user.js';
 
 const MIB = 2 ** 20;
@@ -126,6 +126,7 @@ export default class Trace extends BaseCommand {
       {
         packs,
         signers: await packSigners(packs, readTrustStore()),
+        hostSigners: policy === null ? new Map() : await packSigners(packs, readHostTrustStore()),
         target,
         out: flags.out,
         force: flags.force,

@@ -8,7 +8,7 @@ import { readPolicy } from '../policy/read.js';
 import { isSingleExecutable } from '../program.js';
 import { visible } from '../query/visible.js';
 import { trustFlag } from '../trust/flags.js';
-import { readTrustStore } from '../trust/trust-store.js';
+import { readHostTrustStore, readTrustStore } from '../trust/trust-store.js';
 import { DEFAULT_ROOT, Installation, installationOf, versionOf } from '../update/installation.js';
 import { readMirror } from '../update/mirror.js';
 import { applyUpdate, planUpdate, rollBack } from '../update/update.js';
@@ -76,13 +76,15 @@ export default class Update extends BaseCommand {
       });
     }
     const from = resolve(flags.from);
-    const store = readTrustStore(flags.trust);
+    const signers = readPolicy()?.policy.updates?.signers ?? null;
+    // Under names the policy gives, only the host's own keys go by these names.
+    const store = signers === null ? readTrustStore(flags.trust) : readHostTrustStore();
     const mirror = await readMirror(from, store);
     const plan = planUpdate(mirror, installation, {
       arch: process.arch,
       ...(statSync(from).isFile() ? { package: from } : {}),
       allowDowngrade: flags['allow-downgrade'],
-      signers: readPolicy()?.policy.updates?.signers ?? null,
+      signers,
     });
     const { signer } = mirror.verification.signature;
     if (plan === null)

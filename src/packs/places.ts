@@ -26,9 +26,12 @@ export interface ConfigDirs {
   own: string | null;
 }
 
+/** Configuration of the host. */
+export const HOST_CONFIG = '/etc/ingero';
+
 /** The environment and user of this process. */
 export function currentHost(): ConfigHost {
-  return { env: process.env, uid: process.geteuid?.() ?? 0, systemDir: '/etc/ingero' };
+  return { env: process.env, uid: process.geteuid?.() ?? 0, systemDir: HOST_CONFIG };
 }
 
 /** Works out the configuration folders. `INGERO_CONFIG_DIR` stands for all of them. */

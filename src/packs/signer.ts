@@ -6,7 +6,14 @@ import type { Pack } from './model.js';
  * Checks the signatures beside a pack's file and beside every overlay that changes it, for the bytes that were read. The
  * worst of them is that of the pack; where it is good, everybody who signed is named. Throws `file-unreadable`.
  */
-export async function checkPackSignature({ source }: Pack, store: TrustStore): Promise<SignatureReport> {
+export async function checkPackSignature(pack: Pack, store: TrustStore): Promise<SignatureReport> {
+  const reports = await checkFiles(pack, store);
+  const outcome = worstOutcome(reports.map((report) => report.outcome));
+  const worst = reports.find((report) => report.outcome === outcome) as SignatureReport;
+  return outcome === 'good' ? { ...worst, signer: signersOf(reports).join(', ') } : worst;
+}
+
+async function checkFiles({ source }: Pack, store: TrustStore): Promise<SignatureReport[]> {
   const files = [{ path: source.path, sha256: source.fileSha256 }, ...source.overlays];
   const reports: SignatureReport[] = [];
   for (const { path, sha256 } of files) {
@@ -16,11 +23,12 @@ export async function checkPackSignature({ source }: Pack, store: TrustStore): P
       same ? report : { ...report, outcome: 'altered', detail: `${path} changed while it was read` },
     );
   }
-  const outcome = worstOutcome(reports.map((report) => report.outcome));
-  const worst = reports.find((report) => report.outcome === outcome) as SignatureReport;
-  if (outcome !== 'good') return worst;
-  return { ...worst, signer: [...new Set(reports.map(({ signer }) => signer))].join(', ') };
+  return reports;
 }
+
+const signersOf = (reports: readonly SignatureReport[]): string[] => [
+  ...new Set(reports.flatMap(({ signer }) => signer ?? [])),
+];
 
 /** Who signed a pack: a name only when the signature is good. */
 export function signerOf({ outcome, signer }: SignatureReport): string | null {
@@ -32,12 +40,15 @@ export function signerText(outcome: Outcome, signer: string | null): string {
   return outcome === 'unsigned' ? '-' : (signer ?? `(${outcome})`);
 }
 
-/** Who signed each of the packs, by pack name; those with a good signature only. */
-export async function packSigners(packs: readonly Pack[], store: TrustStore): Promise<Map<string, string>> {
-  const signers = new Map<string, string>();
+/** Everybody who signed a pack or what changes it, by pack name; only packs of which every signature is good. */
+export type PackSigners = ReadonlyMap<string, readonly string[]>;
+
+/** Who signed each of the packs. Throws `file-unreadable`. */
+export async function packSigners(packs: readonly Pack[], store: TrustStore): Promise<PackSigners> {
+  const signers = new Map<string, readonly string[]>();
   for (const pack of packs) {
-    const signer = signerOf(await checkPackSignature(pack, store));
-    if (signer !== null) signers.set(pack.name, signer);
+    const reports = await checkFiles(pack, store);
+    if (reports.every(({ outcome }) => outcome === 'good')) signers.set(pack.name, signersOf(reports));
   }
   return signers;
 }

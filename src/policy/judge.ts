@@ -26,7 +26,8 @@ export interface PolicyProcess {
 
 /** What is judged of a trace. */
 export interface PolicyTrace {
-  packs: readonly { name: string; sha256: string; signer: string | null }[];
+  /** `signers`: those the host trusts; none where a signature is missing or not good. */
+  packs: readonly { name: string; sha256: string; signers: readonly string[] }[];
   /** Null: every process, or every one of a name. */
   processes: readonly PolicyProcess[] | null;
   /** Folder the capture goes to, links resolved. */
@@ -106,14 +107,14 @@ export function judgeTrace(policy: Policy, limits: PolicyLimits, trace: PolicyTr
 function judgePacks({ packs }: Policy, trace: PolicyTrace): Verdict[] {
   const verdicts: Verdict[] = [];
   if (packs?.signed === true) {
-    const unsigned = trace.packs.filter(({ signer }) => signer === null).map(({ name }) => name);
+    const unsigned = trace.packs.filter(({ signers }) => signers.length === 0).map(({ name }) => name);
     verdicts.push({
       rule: 'packs.signed',
       ok: unsigned.length === 0,
       detail:
         unsigned.length === 0
-          ? 'every pack is signed by a trusted key'
-          : `without a good signature: ${unsigned.join(', ')}`,
+          ? 'every pack is signed by a key this host trusts'
+          : `without a good signature of a key in /etc/ingero/trust.d: ${unsigned.join(', ')}`,
     });
   }
   if (packs?.allow !== undefined) {
@@ -124,7 +125,8 @@ function judgePacks({ packs }: Policy, trace: PolicyTrace): Verdict[] {
           ({ name, sha256, signer }) =>
             (name === undefined || name === pack.name) &&
             (sha256 === undefined || sha256 === pack.sha256) &&
-            (signer === undefined || (pack.signer?.split(', ').every((one) => one === signer) ?? false)),
+            (signer === undefined ||
+              (pack.signers.length > 0 && pack.signers.every((one) => one === signer))),
         ),
     );
     verdicts.push({

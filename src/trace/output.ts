@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, lstatSync, rmSync, statfsSync } from 'node:fs';
+import { accessSync, constants, lstatSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 
@@ -71,7 +71,7 @@ export function removeCapture(path: string): void {
   for (const name of filesOf(path)) rmSync(name);
 }
 
-/** The files a capture consists of that exist: the database and its write-ahead log. */
+/** What stands where a capture and its write-ahead log go. A link that leads nowhere counts: a file made through it would be elsewhere. */
 function filesOf(path: string): string[] {
-  return [path, `${path}.wal`].filter((name) => existsSync(name));
+  return [path, `${path}.wal`].filter((name) => lstatSync(name, { throwIfNoEntry: false }) !== undefined);
 }

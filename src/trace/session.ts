@@ -40,6 +40,7 @@ import { ProbeLinks } from '../loader/attach.js';
 import { loadLibbpf } from '../loader/libbpf.js';
 import { BpfObject } from '../loader/object.js';
 import { type CompiledPack, compilePack, type Pack, withoutReturns, withStacks } from '../packs/index.js';
+import type { PackSigners } from '../packs/signer.js';
 import { withSiteTables } from '../packs/site-tables.js';
 import { ingeroVersion } from '../paths.js';
 import { policyLimits, withRedactions } from '../policy/apply.js';
@@ -70,8 +71,10 @@ const LAST_OBSERVATION_MS = 500;
 
 export interface TraceOptions {
   packs: readonly Pack[];
-  /** Who signed the packs, by pack name; those with a good signature only. */
-  signers: ReadonlyMap<string, string>;
+  /** Who signed the packs, by the keys the caller trusts. */
+  signers: PackSigners;
+  /** The same by the keys the host trusts, which is what its policy goes by. */
+  hostSigners: PackSigners;
   target: Target;
   out: string;
   force: boolean;
@@ -262,9 +265,12 @@ export class TraceSession {
         events: planEventTables(this.#schema, this.#packs),
         wallOffsetNs: anchor.wallNs - anchor.monotonicNs,
         capture: this.#captureRow(privileges),
-        packs: this.#options.packs.map((pack) => packRow(pack, this.#options.signers.get(pack.name) ?? null)),
+        packs: this.#options.packs.map((pack) =>
+          packRow(pack, this.#options.signers.get(pack.name)?.join(', ') ?? null),
+        ),
         minFreeBytes: output.minFreeBytes,
         maxBytes: this.#limits.sizeBytes,
+        redactAddresses: this.#options.policy?.policy.capture?.pointers ?? null,
         dropCommandLines: this.#dropsCommandLines(),
         known: this.#unsent.splice(0),
       });
@@ -299,13 +305,13 @@ export class TraceSession {
 
   /** Refuses what the policy of the host does not allow. */
   #enforcePolicy(path: string): void {
-    const { policy, packs, signers, limits } = this.#options;
+    const { policy, packs, hostSigners, limits } = this.#options;
     if (policy === null) return;
     this.#verdicts = enforce(policy, readHostFacts(), {
       packs: packs.map(({ name, source }) => ({
         name,
         sha256: source.sha256,
-        signer: signers.get(name) ?? null,
+        signers: hostSigners.get(name) ?? [],
       })),
       processes: this.#targetProcesses(),
       directory: realpathSync(dirname(path)),

@@ -2,12 +2,13 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
-import { type ConfigDirs, configDirs, currentHost } from '../packs/places.js';
+import { type ConfigDirs, configDirs, currentHost, HOST_CONFIG } from '../packs/places.js';
 import { isP256, keyId } from './ecdsa.js';
 import { effectiveUid, othersCanWrite } from './file-safety.js';
 
 /** Name of the folder with trusted keys inside a configuration folder. */
 export const TRUST_DIR = 'trust.d';
+const ROOT = 0;
 /** A key file has about 200 bytes and a few lines of text. */
 const MAX_KEY_BYTES = 16 * 1024;
 
@@ -62,6 +63,14 @@ export function readTrustStore(
     }
   }
   return store;
+}
+
+/**
+ * The keys this host trusts, whoever asks: those root has put into `trust.d` beside the policy. What a policy says of signers is
+ * judged by these alone, since a caller could give a key of their own any name.
+ */
+export function readHostTrustStore(): TrustStore {
+  return readTrustStore([], { user: null, system: HOST_CONFIG, own: null }, ROOT);
 }
 
 /** The `.pem` files of a folder; null when there is no such folder. */

@@ -65,6 +65,7 @@ export async function benchIngest(
     packs: packs.map(({ pack }) => packRow(pack, null)),
     minFreeBytes: 64 << 20,
     maxBytes: null,
+    redactAddresses: null,
     dropCommandLines: false,
     known: [],
   });

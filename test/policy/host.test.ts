@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,6 +17,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parse } from 'yaml';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 import { policyIssues } from '../../src/policy/read.js';
+import { makeKeys } from '../support/keys.js';
 import { one } from '../trace/support/capture.js';
 import { requireRootAndBpf } from '../trace/support/root.js';
 import { buildTracer, type Tracer } from '../trace/support/tracer.js';
@@ -108,6 +110,43 @@ limits: { duration: 10s }
     expect(failure(refused).message).toContain('packs.allow');
   });
 
+  test('packs are signed by keys the host trusts, not by one of the caller with the same name', () => {
+    policy('packs: { signed: true, allow: [{ signer: GPU platform team }] }\n');
+    const keys = makeKeys(tracer.dir, 'platform', 'signer: GPU platform team\n');
+    const pack = join(tracer.dir, 'cuda-runtime.yaml');
+    cpSync(join(PACKAGE_ROOT, 'probes', 'cuda-runtime.yaml'), pack);
+    expect(ingero('sign', pack, '--key', keys.key).status).toBe(0);
+    cpSync(keys.trust, join(tracer.dir, 'trust.d'), { recursive: true });
+    expect(ingero('verify', pack).stdout).toContain('signed by GPU platform team');
+    const refused = trace(tracer.path(), '--pack', pack);
+    expect(refused.status).toBe(14);
+    expect(failure(refused).message).toMatch(/packs\.signed: .*packs\.allow: /s);
+    cpSync(keys.trust, join(etc, 'trust.d'), { recursive: true });
+    expect(trace(tracer.path(), '--pack', pack)).toMatchObject({ status: 0 });
+  });
+
+  test('releases are signed by keys the host trusts, whatever --trust says', () => {
+    policy('updates: { signers: [GPU platform team] }\n');
+    const keys = makeKeys(tracer.dir, 'releases', 'signer: GPU platform team\n');
+    const mirror = mkdtempSync(join(tracer.dir, 'mirror-'));
+    const name = `ingero-1.0.0-linux-${process.arch}`;
+    mkdirSync(join(mirror, name));
+    writeFileSync(join(mirror, name, 'file'), '');
+    const sums = (...args: string[]) =>
+      spawnSync('sha256sum', args, { cwd: mirror, encoding: 'utf8' }).stdout;
+    writeFileSync(join(mirror, name, 'SHA256SUMS'), sums(`${name}/file`).replace(`${name}/`, ''));
+    spawnSync('tar', ['-C', mirror, '-czf', join(mirror, `${name}.tar.gz`), name]);
+    writeFileSync(join(mirror, 'SHA256SUMS'), sums(`${name}.tar.gz`));
+    expect(ingero('sign', join(mirror, 'SHA256SUMS'), '--key', keys.key).status).toBe(0);
+    const update = () =>
+      ingero('update', '--json', '--dry-run', '--from', mirror, '--root', mirror, '--trust', keys.trust);
+    expect(failure(update())).toMatchObject({ code: 'update-unverified' });
+    cpSync(keys.trust, join(etc, 'trust.d'), { recursive: true });
+    expect(update()).toMatchObject({ status: 0 });
+    policy('updates: { signers: [somebody else] }\n');
+    expect(update()).toMatchObject({ status: 14 });
+  });
+
   test('limits hold for a trace that asks for none', async () => {
     policy('limits: { duration: 500ms, size: 100GiB }\n');
     const out = tracer.path();
@@ -116,6 +155,24 @@ limits: { duration: 10s }
     expect(await one(out, 'SELECT end_reason::VARCHAR AS reason FROM capture')).toEqual({
       reason: 'duration',
     });
+  });
+
+  test('addresses in stacks are addresses too', async () => {
+    for (const [how, told] of [
+      ['drop', '0'],
+      ['hash', '>0'],
+    ] as const) {
+      policy(`capture: { pointers: ${how} }\n`);
+      const out = tracer.path();
+      expect(trace(out, '--stacks').status).toBe(0);
+      // Code of a program is below 2^47; a hash of 64 bits hardly ever is.
+      const row = await one(
+        out,
+        `SELECT count(*) > 0 AS has_frames, if(count(address) > 0, '>0', '0') AS told,
+                (count(*) FILTER (address < 2 ** 47))::INTEGER AS plain FROM frames`,
+      );
+      expect(row).toEqual({ has_frames: true, told, plain: 0 });
+    }
   });
 
   test('what must not be captured is not: addresses hashed, command lines dropped', async () => {

@@ -8,7 +8,8 @@ const host: PolicyHost = {
   lockdown: 'integrity',
   capabilities: (1n << 39n) | (1n << 21n),
 };
-const nccl = { name: 'nccl', sha256: 'a'.repeat(64), signer: 'Lab' };
+const nccl = { name: 'nccl', sha256: 'a'.repeat(64), signers: ['Lab'] };
+const listed = { name: 'nccl', sha256: 'a'.repeat(64), signer: 'Lab' };
 const alice = {
   name: 'pid 7',
   uid: 1000,
@@ -49,7 +50,7 @@ describe('what is within the policy', () => {
       { host: { required_capabilities: ['CAP_BPF'], forbidden_capabilities: ['CAP_NET_ADMIN'] } },
     ],
     ['a signed pack', { packs: { signed: true } }],
-    ['a pack by name, digest and signer', { packs: { allow: [{ name: 'other' }, nccl] } }],
+    ['a pack by name, digest and signer', { packs: { allow: [{ name: 'other' }, listed] } }],
     ['a pack by signer alone', { packs: { allow: [{ signer: 'Lab' }] } }],
     ['a user by name, a user by uid', { targets: { users: ['bob', 'alice'] } }],
     ['a uid', { targets: { users: [1000] } }],
@@ -61,6 +62,12 @@ describe('what is within the policy', () => {
     ['a limit as asked for', { limits: { duration: '1m' } }],
     ['limits, and nothing asked for', { limits: { size: '10GiB', overhead: 5 } }],
   ])('%s', (_name, policy) => expect(broken(policy)).toEqual([]));
+
+  test('a signer whose name has a comma', () => {
+    const policy = { packs: { allow: [{ signer: 'Lab A, Jane Doe' }] } };
+    expect(broken(policy, { packs: [{ ...nccl, signers: ['Lab A, Jane Doe'] }] })).toEqual([]);
+    expect(broken(policy, { packs: [{ ...nccl, signers: ['Lab A', 'Jane Doe'] }] })).toEqual(['packs.allow']);
+  });
 });
 
 describe('what is not', () => {
@@ -100,13 +107,13 @@ describe('what is not', () => {
     [
       'an unsigned pack',
       { packs: { signed: true } },
-      { packs: [{ ...nccl, signer: null }] },
+      { packs: [{ ...nccl, signers: [] }] },
       {},
       ['packs.signed'],
     ],
     [
       'a pack that was changed',
-      { packs: { allow: [nccl] } },
+      { packs: { allow: [listed] } },
       { packs: [{ ...nccl, sha256: 'b'.repeat(64) }] },
       {},
       ['packs.allow'],
@@ -114,7 +121,7 @@ describe('what is not', () => {
     [
       'a pack of another signer',
       { packs: { allow: [{ signer: 'Lab' }] } },
-      { packs: [{ ...nccl, signer: 'Lab, Eve' }] },
+      { packs: [{ ...nccl, signers: ['Lab', 'Eve'] }] },
       {},
       ['packs.allow'],
     ],

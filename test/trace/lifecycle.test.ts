@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -165,6 +166,13 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
       code: 'output-exists',
     });
     expect(statSync(`${out}.d`).isDirectory()).toBe(true);
+    // A capture made through a link would be in a folder nobody named, which a policy may not allow.
+    symlinkSync(join(tracer.dir, 'elsewhere'), `${out}.link`);
+    for (const options of [[], ['--force']]) {
+      const refused = await refusal([...options, ...steady()], { out: `${out}.link` });
+      expect(refused).toMatchObject({ exit: 5, code: 'output-exists' });
+    }
+    expect(existsSync(join(tracer.dir, 'elsewhere'))).toBe(false);
   });
 
   test('ends after its duration; SIGTERM ends it as well; both leave a complete file', async () => {
