@@ -44,6 +44,7 @@ need setpriv util-linux
 need ip iproute2
 need setcap libcap2-bin
 need rpmbuild rpm
+[ "$(uname -m)" != x86_64 ] || need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need sqlite3 sqlite3
 need systemd-analyze systemd
 need mandoc mandoc

@@ -91,6 +91,17 @@ describe.skipIf(unfetched)(
       rmSync(again, { recursive: true });
     });
 
+    test('libbpf has the same bytes when it is built again from its sources', {
+      timeout: PATIENCE_MS,
+    }, () => {
+      // Packages take the one that was built before.
+      const again = join(work, 'libbpf.so');
+      const script = ['sh', join(PACKAGE_ROOT, 'packaging/packages/libbpf.sh'), again, process.arch];
+      const [program, ...args] = (ROOT_USER ? ['unshare', '-n', ...script] : script) as [string, ...string[]];
+      execFileSync(program, args, { stdio: 'pipe' });
+      expect(readFileSync(again).equals(readFileSync(join(bundle(), 'native/libbpf.so')))).toBe(true);
+    });
+
     test('the folder runs on its own Node.js, whatever the caller has set', () => {
       const traps = setTraps(work);
       const run = (...args: string[]) => {

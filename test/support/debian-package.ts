@@ -80,7 +80,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
   const options = [
     ...['Dir::Etc::sourceparts=/dev/null', `Dir::Etc::sourcelist=${sources}`],
     ...[`Dir::State::lists=${dir}/lists`, `Dir::Cache=${dir}/cache`, 'APT::Sandbox::User=root'],
-    ...['Acquire::Retries=0', `Acquire::http::Timeout=${TIMEOUT_S}`, 'APT::Update::Error-Mode=any'],
+    ...['Acquire::Retries=1', `Acquire::http::Timeout=${TIMEOUT_S}`, 'APT::Update::Error-Mode=any'],
   ].flatMap((option) => ['-o', option]);
   const apt = (...args: string[]): void => {
     execFileSync('apt-get', ['-q', ...options, ...args], { cwd: dir, stdio: 'pipe' });
