@@ -13,8 +13,8 @@ flags="-std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -I$here/include"
 # Entries have to begin as those of the real libraries do: with a push, not with endbr64, and with nothing
 # moved before it.
 entries="-fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-omit-frame-pointer -fno-shrink-wrap -fno-schedule-insns2"
-case $(uname -m) in
-x86_64) entries="$entries -fcf-protection=none" ;;
+case $($cc -dumpmachine) in
+x86_64*) entries="$entries -fcf-protection=none" ;;
 esac
 
 # stale TARGET SOURCE...: is the target missing or older than one of them?
