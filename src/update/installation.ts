@@ -3,9 +3,11 @@
  * one in use. Changing the link is one rename, so there is a whole version in use at any moment.
  */
 import {
-  appendFileSync,
+  closeSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -13,6 +15,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
@@ -20,7 +23,9 @@ import { basename, dirname, join } from 'node:path';
 export const DEFAULT_ROOT = '/opt/ingero';
 
 const NAME = /^ingero-(\d+\.\d+\.\d+)-linux-(x64|arm64)$/;
+/** Endings of folders that are no version: one that is being unpacked, one whose place another has taken. */
 const PARTIAL = '.partial';
+const REPLACED = '.replaced';
 
 /** The installation the running ingero is part of; null when it is another kind (a package, a clone). */
 export function installationOf(packageRoot: string): Installation | null {
@@ -68,10 +73,15 @@ export class Installation {
     return join(this.root, 'versions', name);
   }
 
-  /** A folder to unpack into. What an interrupted update left there is removed. */
+  /** A folder to unpack into. What interrupted updates left is removed. */
   prepare(name: string): string {
     const folder = `${this.pathOf(name)}${PARTIAL}`;
-    rmSync(folder, { recursive: true, force: true });
+    const versions = join(this.root, 'versions');
+    for (const entry of existsSync(versions) ? readdirSync(versions) : []) {
+      if (entry.endsWith(PARTIAL) || entry.endsWith(REPLACED)) {
+        rmSync(join(versions, entry), { recursive: true, force: true });
+      }
+    }
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     return folder;
   }
@@ -81,9 +91,14 @@ export class Installation {
     rmSync(`${this.pathOf(name)}${PARTIAL}`, { recursive: true, force: true });
   }
 
-  /** Makes what was unpacked a version. */
+  /** Makes what was unpacked a version. One of that name, which is not in use, gives way: nobody has looked at it since. */
   complete(name: string): void {
-    renameSync(`${this.pathOf(name)}${PARTIAL}`, this.pathOf(name));
+    const place = this.pathOf(name);
+    const replaced = `${place}${REPLACED}`;
+    if (existsSync(place)) renameSync(place, replaced);
+    renameSync(`${place}${PARTIAL}`, place);
+    syncToDisk(join(this.root, 'versions'));
+    rmSync(replaced, { recursive: true, force: true });
   }
 
   /** Puts a version into use, in one step. */
@@ -93,22 +108,46 @@ export class Installation {
     rmSync(next, { force: true });
     symlinkSync(join('versions', name), next);
     renameSync(next, link);
+    syncToDisk(this.root);
   }
 
-  /** Appends to `updates.log`, one JSON object a line. */
+  /** Appends to `updates.log`, one JSON object a line, and waits until it is on disk. */
   audit(line: AuditLine): void {
-    appendFileSync(join(this.root, 'updates.log'), `${JSON.stringify(line)}\n`, { mode: 0o644 });
+    const path = this.#log;
+    // A line that was cut off must not take this one along.
+    const start = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, 'utf8')) ? '\n' : '';
+    const file = openSync(path, 'a', 0o644);
+    try {
+      writeSync(file, `${start}${JSON.stringify(line)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  get #log(): string {
+    return join(this.root, 'updates.log');
   }
 
   /** The version that was in use before, by the audit file; null when there is none that is still installed. */
   get previous(): string | null {
-    const path = join(this.root, 'updates.log');
+    const path = this.#log;
     if (!existsSync(path)) return null;
     const lines = readFileSync(path, 'utf8').split('\n').flatMap(parseLine).reverse();
     const last = lines.find(({ to }) => to === this.current);
     return last?.from !== undefined && last.from !== null && this.versions.includes(last.from)
       ? last.from
       : null;
+  }
+}
+
+/** Waits until a file, or what a folder lists, is on disk. */
+export function syncToDisk(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 

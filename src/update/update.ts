@@ -1,13 +1,16 @@
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream, lstatSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { extract } from 'tar';
 import { EXIT, IngeroError } from '../errors.js';
 import { verifyFile } from '../evidence/verify.js';
 import { compareVersions } from '../packs/when.js';
-import { digestFile } from '../trust/ecdsa.js';
 import type { TrustStore } from '../trust/trust-store.js';
-import { type Installation, versionOf } from './installation.js';
+import { type AuditLine, type Installation, syncToDisk, versionOf } from './installation.js';
 import { type Bundle, type Mirror, SUMS } from './mirror.js';
+
+const READ_BYTES = 1 << 20;
 
 /** What an update would do. */
 export interface UpdatePlan {
@@ -109,38 +112,34 @@ export async function applyUpdate(
   store: TrustStore,
 ): Promise<void> {
   const { name, bundle } = plan;
-  if (!installation.versions.includes(name)) {
-    try {
-      const folder = installation.prepare(name);
-      await extract({ file: bundle.path, cwd: folder, strict: true, preserveOwner: false });
-      // What was unpacked has to be what was verified: the medium may have changed since.
-      if ((await digestFile(bundle.path)).sha256 !== bundle.sha256) {
-        throw refused('update-damaged', `${bundle.path} changed while it was read.`, {});
-      }
-      hoist(folder, name);
-      await checkContents(folder, store);
-      syncFolder(folder);
-      installation.complete(name);
-    } catch (error) {
-      if (error instanceof IngeroError) throw error;
-      throw unwritable(installation.root, error as Error);
-    } finally {
-      installation.discard(name);
+  // Everybody on the host runs what is installed, whatever the umask of the one who installs it.
+  const mask = process.umask(0o022);
+  try {
+    const folder = installation.prepare(name);
+    await unpack(bundle, folder);
+    hoist(folder, name);
+    await checkContents(folder, store);
+    for (const entry of ['.', ...readdirSync(folder, { recursive: true, encoding: 'utf8' })]) {
+      const path = join(folder, entry);
+      if (!lstatSync(path).isSymbolicLink()) syncToDisk(path);
     }
+    installation.complete(name);
+    switchTo(installation, name, {
+      action: 'update',
+      from: plan.from,
+      sha256: bundle.sha256,
+      signer: plan.signer,
+    });
+  } catch (error) {
+    if (error instanceof IngeroError) throw error;
+    throw unwritable(installation.root, error as Error);
+  } finally {
+    installation.discard(name);
+    process.umask(mask);
   }
-  installation.use(name);
-  installation.audit({
-    at: new Date().toISOString(),
-    action: 'update',
-    from: plan.from,
-    to: name,
-    sha256: bundle.sha256,
-    signer: plan.signer,
-    uid: process.getuid?.() ?? 0,
-  });
 }
 
-/** Puts the version before back into use. Returns its name. Throws `no-previous`. */
+/** Puts the version before back into use. Returns its name. Throws `no-previous`, `output-unwritable`. */
 export function rollBack(installation: Installation): string {
   const { current, previous } = installation;
   if (previous === null) {
@@ -148,17 +147,42 @@ export function rollBack(installation: Installation): string {
       expected: 'an update by `ingero update`, and the version before it still installed',
     });
   }
-  installation.use(previous);
-  installation.audit({
-    at: new Date().toISOString(),
-    action: 'rollback',
-    from: current,
-    to: previous,
-    sha256: null,
-    signer: null,
-    uid: process.getuid?.() ?? 0,
-  });
+  try {
+    switchTo(installation, previous, { action: 'rollback', from: current, sha256: null, signer: null });
+  } catch (error) {
+    throw unwritable(installation.root, error as Error);
+  }
   return previous;
+}
+
+/** Writes the change down, then makes it: there is never a version in use that the audit file does not have. */
+function switchTo(
+  installation: Installation,
+  to: string,
+  line: Pick<AuditLine, 'action' | 'from' | 'sha256' | 'signer'>,
+): void {
+  installation.audit({ at: new Date().toISOString(), ...line, to, uid: process.getuid?.() ?? 0 });
+  installation.use(to);
+}
+
+/** Unpacks a package. It is read once: the medium may have changed since, and what is unpacked has to be what was signed. */
+async function unpack({ path, sha256 }: Bundle, folder: string): Promise<void> {
+  const hash = createHash('sha256');
+  const file = createReadStream(path, { highWaterMark: READ_BYTES });
+  const into = extract({ cwd: folder, strict: true, preserveOwner: false });
+  into.once('error', (error: Error) => file.destroy(error));
+  const unpacked = once(into, 'close');
+  // A failure is met where the file is read.
+  unpacked.catch(() => {});
+  for await (const chunk of file as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    if (!into.write(chunk)) await once(into, 'drain');
+  }
+  into.end();
+  await unpacked;
+  if (hash.digest('hex') !== sha256) {
+    throw refused('update-damaged', `${path} is not the file that was verified.`, {});
+  }
 }
 
 /** A package has one folder with its own name inside. */
@@ -185,18 +209,12 @@ async function checkContents(folder: string, store: TrustStore): Promise<void> {
   }
 }
 
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
-  fsyncSync(descriptor);
-  closeSync(descriptor);
-}
-
 function refused(code: string, message: string, more: { expected?: string; next?: string }): IngeroError {
   return new IngeroError(message, { code, exitCode: EXIT.update, ...more });
 }
 
 function unwritable(root: string, cause: Error): IngeroError {
-  return new IngeroError(`The update could not be unpacked in ${root}: ${cause.message}`, {
+  return new IngeroError(`The version could not be put into use in ${root}: ${cause.message}`, {
     code: 'output-unwritable',
     exitCode: EXIT.output,
     expected: 'a folder this user may write to, with about 250 MB free',

@@ -10,7 +10,9 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -113,7 +115,6 @@ describe('ingero update', () => {
     expect(inUse()).toBe('2.0.0');
     expect((await update('--rollback')).code).toBe(0);
     expect(inUse()).toBe('1.10.0');
-    // What is installed is put back into use without unpacking it again.
     expect((await update('--from', await release('2.0.0'))).code).toBe(0);
     expect(inUse()).toBe('2.0.0');
     const audit = readFileSync(join(root, 'updates.log'), 'utf8')
@@ -135,6 +136,33 @@ describe('ingero update', () => {
     expect(readdirSync(join(root, 'versions')).sort()).toEqual(
       ['1.10.0', '2.0.0'].map((version) => `ingero-${version}-linux-${process.arch}`),
     );
+  });
+
+  test('a version that lies there is not believed: it is unpacked again; leftovers of another one go', async () => {
+    expect((await update('--from', await release('1.0.0'))).code).toBe(0);
+    const mirror = await release('1.1.0');
+    expect((await update('--from', mirror)).code).toBe(0);
+    expect((await update('--rollback')).code).toBe(0);
+    const name = `ingero-1.1.0-linux-${process.arch}`;
+    writeFileSync(join(root, 'versions', name, 'bin/ingero'), '#!/bin/sh\necho evil\n');
+    mkdirSync(join(root, 'versions', `ingero-0.5.0-linux-${process.arch}.partial`));
+    // A line that was cut off, on a full disk for example.
+    appendFileSync(join(root, 'updates.log'), '{"at":"20');
+    const mask = process.umask(0o077);
+    try {
+      expect((await update('--from', mirror)).code).toBe(0);
+    } finally {
+      process.umask(mask);
+    }
+    expect(inUse()).toBe('1.1.0');
+    expect(readdirSync(join(root, 'versions')).sort()).toEqual([`ingero-1.0.0-linux-${process.arch}`, name]);
+    // Other users run it too, whatever the umask of the one who installs.
+    const modes = ['', 'bin', 'bin/ingero', 'weight'].map((path) =>
+      (statSync(join(root, 'versions', name, path)).mode & 0o777).toString(8),
+    );
+    expect(modes).toEqual(['755', '755', '755', '644']);
+    expect((await update('--rollback')).code).toBe(0);
+    expect(inUse()).toBe('1.0.0');
   });
 
   test('one package by its path, and as text', async () => {
@@ -216,6 +244,58 @@ describe('ingero update', () => {
       });
       expect(inUse()).toBe('1.0.0');
       expect(readdirSync(join(root, 'versions'))).toHaveLength(1);
+    });
+
+    test('a package that is another one when it is read a second time', async () => {
+      const mirror = await release('1.1.0');
+      const name = `ingero-1.1.0-linux-${process.arch}.tar.gz`;
+      const installation = new Installation(root);
+      const store = readTrustStore([keys.trust]);
+      const plan = planUpdate(await readMirror(mirror, store), installation, {
+        arch: process.arch,
+        allowDowngrade: false,
+        signers: null,
+      });
+      const good = join(mirror, 'good');
+      renameSync(join(mirror, name), good);
+      bundle(mirror, '1.1.0');
+      const evil = join(mirror, 'evil');
+      renameSync(join(mirror, name), evil);
+      execFileSync('mkfifo', [join(mirror, name)]);
+      const medium = spawn(
+        'sh',
+        ['-c', 'cat "$0" > "$2"; sleep 0.3; exec cat "$1" > "$2"', evil, good, name],
+        {
+          cwd: mirror,
+        },
+      );
+      try {
+        await expect(applyUpdate(plan as UpdatePlan, installation, store)).rejects.toMatchObject({
+          code: 'update-damaged',
+        });
+      } finally {
+        medium.kill('SIGKILL');
+      }
+      expect(inUse()).toBe('1.0.0');
+    });
+
+    test('an audit file that cannot be written to', async () => {
+      rmSync(join(root, 'updates.log'));
+      mkdirSync(join(root, 'updates.log'));
+      const result = await update('--from', await release('1.1.0'));
+      expect({ exit: result.code, code: error(result) }).toEqual({ exit: 5, code: 'output-unwritable' });
+      expect(inUse()).toBe('1.0.0');
+    });
+
+    test.skipIf(process.getuid?.() !== 0)('a rollback by a user who may not', async () => {
+      expect((await update('--from', await release('1.1.0'))).code).toBe(0);
+      chmodSync(root, 0o755);
+      const result = await cli.run(['update', '--json', '--root', root, '--rollback'], {
+        uid: 65534,
+        env: { HOME: '/' },
+      });
+      expect({ exit: result.code, code: error(result) }).toEqual({ exit: 5, code: 'output-unwritable' });
+      expect(inUse()).toBe('1.1.0');
     });
 
     test('a package that climbs out of its folder', async () => {
