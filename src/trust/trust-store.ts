@@ -9,6 +9,9 @@ import { effectiveUid, othersCanWrite } from './file-safety.js';
 /** Name of the folder with trusted keys inside a configuration folder. */
 export const TRUST_DIR = 'trust.d';
 const ROOT = 0;
+/** One public key with text before it. A certificate is none: nobody looks at its dates. */
+const ONE_KEY =
+  /^(?:(?!-----).*\r?\n)*-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$/;
 /** A key file has about 200 bytes and a few lines of text. */
 const MAX_KEY_BYTES = 16 * 1024;
 
@@ -103,6 +106,7 @@ function readKey(path: string, uid: number): TrustedKey | RefusedKey {
     const unsafe = othersCanWrite(stat, uid);
     text = readFileSync(path, 'utf8');
     if (/PRIVATE KEY/.test(text)) return refuse('it holds a private key; only the public half belongs here');
+    if (!ONE_KEY.test(text)) return refuse('it is not one public key in PEM form, with nothing behind it');
     key = createPublicKey(text);
     if (unsafe !== null) return refuse(unsafe, keyId(key));
   } catch (error) {
@@ -129,7 +133,9 @@ function parseFacts(text: string): { signer: string | null; expiresAt: number | 
     if (name === 'signer' && value !== '') facts.signer = value;
     else if (name === 'expires') {
       const at = Date.parse(value);
-      if (!/^\d{4}-\d\d-\d\d(T[0-9:]+Z)?$/.test(value) || Number.isNaN(at)) {
+      const isDate = /^\d{4}-\d\d-\d\d(T[0-9:]+Z)?$/.test(value) && !Number.isNaN(at);
+      // February 30th would be taken for March 2nd.
+      if (!isDate || new Date(at).toISOString().slice(0, 10) !== value.slice(0, 10)) {
         return `it expires at ${JSON.stringify(value)}, which is no date such as 2027-12-31`;
       }
       facts.expiresAt = at;

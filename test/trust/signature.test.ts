@@ -218,10 +218,34 @@ describe('the trust store', () => {
     expect(
       check('w4', (_, key) => writeFileSync(key, `expiry: 2026-01-01\n${readFileSync(key, 'utf8')}`))[0],
     ).toContain('only signer: and expires:');
-    expect(check('w5', (_, key) => writeFileSync(key, 'junk'))[0]).toContain('no public key');
+    expect(check('w5', (_, key) => writeFileSync(key, 'junk'))[0]).toContain('one public key');
     expect(check('w6', (trust, key) => cpSync(join(trust, '..', 'w6.key.pem'), key))[0]).toContain(
       'private key',
     );
+    // What stands behind the key would be overlooked, and so would the dates of a certificate.
+    expect(check('w8', (_, key) => appendFileSync(key, 'expires: 2020-01-01\n'))[0]).toContain(
+      'one public key',
+    );
+    expect(check('w9', (_, key) => appendFileSync(key, readFileSync(key)))[0]).toContain('one public key');
+    expect(
+      check('w10', (_, key) => {
+        const made = spawnSync('openssl', [
+          'req',
+          '-x509',
+          '-new',
+          '-key',
+          lab.key,
+          '-subj',
+          '/CN=x',
+          '-days',
+          '1',
+        ]);
+        writeFileSync(key, made.stdout);
+      })[0],
+    ).toContain('one public key');
+    expect(
+      check('w11', (_, key) => writeFileSync(key, `expires: 2026-02-30\n${readFileSync(key, 'utf8')}`))[0],
+    ).toContain('no date');
     expect(check('w7', (_, key) => writeFileSync(key, '\0'.repeat(20_000)))[0]).toContain('no key file');
   });
 
