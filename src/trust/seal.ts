@@ -27,25 +27,42 @@ const NO_PROGRAMS: readonly Refusal[] = [
 /** Commands of bpf(2) that add code or maps (enum bpf_cmd): MAP_CREATE, PROG_LOAD, BTF_LOAD. */
 const BPF_ADDS = [0, 5, 18];
 
+/** Flags of clone(2) that make namespaces (linux/sched.h): CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
+const NEW_NAMESPACES = 0x7e020000;
+
 /** What capabilities would be for. Threads of Node.js itself may hold some until the process ends. */
 const NO_PRIVILEGED_CALLS: readonly Refusal[] = [
   { call: 'bpf', errno: EPERM, when: BPF_ADDS },
+  { call: 'clone', errno: EPERM, bits: NEW_NAMESPACES },
+  // Its flags are in memory, where no filter looks. The C library then starts threads with clone.
+  { call: 'clone3', errno: ENOSYS },
   ...(
     [
       'ptrace',
       'process_vm_readv',
       'process_vm_writev',
+      'open_by_handle_at',
       'mount',
       'umount2',
       'pivot_root',
+      'open_tree',
+      'move_mount',
+      'fsopen',
+      'fsconfig',
+      'fsmount',
+      'fspick',
+      'mount_setattr',
       'chroot',
       'setns',
       'unshare',
       'init_module',
       'finit_module',
+      'delete_module',
       'kexec_load',
+      'kexec_file_load',
       'reboot',
       'swapon',
+      'swapoff',
       'setuid',
       'setgid',
       'setreuid',

@@ -11,9 +11,13 @@ export interface Refusal {
   call: SystemCall | number;
   /** errno the caller sees. */
   errno: number;
-  /** The low 32 bits of the first argument: refused `unless` they are this, or `when` they are one of these. */
+  /**
+   * The low 32 bits of the first argument: refused `unless` they are this, or `when` they are one of these, or when they
+   * have any of these `bits`.
+   */
   unless?: number;
   when?: readonly number[];
+  bits?: number;
 }
 
 type FilterArch = 'x64' | 'arm64';
@@ -23,6 +27,7 @@ const NUMBERS = {
   x64: {
     socket: 41,
     socketpair: 53,
+    clone: 56,
     execve: 59,
     ptrace: 101,
     setuid: 105,
@@ -40,24 +45,37 @@ const NUMBERS = {
     mount: 165,
     umount2: 166,
     swapon: 167,
+    swapoff: 168,
     reboot: 169,
     init_module: 175,
+    delete_module: 176,
     kexec_load: 246,
     unshare: 272,
     perf_event_open: 298,
+    open_by_handle_at: 304,
     setns: 308,
     process_vm_readv: 310,
     process_vm_writev: 311,
     finit_module: 313,
     seccomp: 317,
+    kexec_file_load: 320,
     bpf: 321,
     execveat: 322,
     io_uring_setup: 425,
+    open_tree: 428,
+    move_mount: 429,
+    fsopen: 430,
+    fsconfig: 431,
+    fsmount: 432,
+    fspick: 433,
+    clone3: 435,
     pidfd_getfd: 438,
+    mount_setattr: 442,
   },
   arm64: {
     socket: 198,
     socketpair: 199,
+    clone: 220,
     execve: 221,
     ptrace: 117,
     setuid: 146,
@@ -75,20 +93,32 @@ const NUMBERS = {
     mount: 40,
     umount2: 39,
     swapon: 224,
+    swapoff: 225,
     reboot: 142,
     init_module: 105,
+    delete_module: 106,
     kexec_load: 104,
     unshare: 97,
     perf_event_open: 241,
+    open_by_handle_at: 265,
     setns: 268,
     process_vm_readv: 270,
     process_vm_writev: 271,
     finit_module: 273,
     seccomp: 277,
+    kexec_file_load: 294,
     bpf: 280,
     execveat: 281,
     io_uring_setup: 425,
+    open_tree: 428,
+    move_mount: 429,
+    fsopen: 430,
+    fsconfig: 431,
+    fsmount: 432,
+    fspick: 433,
+    clone3: 435,
     pidfd_getfd: 438,
+    mount_setattr: 442,
   },
 } as const satisfies Record<FilterArch, Record<string, number>>;
 
@@ -104,8 +134,8 @@ const X32_BIT = 0x40000000;
 /** Offsets in `struct seccomp_data`. */
 const DATA = { number: 0, arch: 4, argument: 16 } as const;
 
-/** BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_JMP|BPF_JGE|BPF_K, BPF_RET|BPF_K. */
-const OP = { load: 0x20, equal: 0x15, atLeast: 0x35, answer: 0x06 } as const;
+/** BPF_LD|BPF_W|BPF_ABS; BPF_JMP|BPF_K with BPF_JEQ, BPF_JGE and BPF_JSET; BPF_RET|BPF_K. */
+const OP = { load: 0x20, equal: 0x15, atLeast: 0x35, anyBit: 0x45, answer: 0x06 } as const;
 const SECCOMP_RET_ALLOW = 0x7fff0000;
 const SECCOMP_RET_ERRNO = 0x00050000;
 
@@ -129,21 +159,22 @@ export function buildFilter(arch: FilterArch, refusals: readonly Refusal[]): Buf
   emit(OP.load, DATA.number);
   emit(OP.atLeast, X32_BIT, 0, 1);
   emit(OP.answer, SECCOMP_RET_ERRNO | EPERM);
-  for (const { call, errno, unless, when } of refusals) {
+  for (const { call, errno, unless, when, bits } of refusals) {
     const refuse = SECCOMP_RET_ERRNO | errno;
     const number = typeof call === 'number' ? call : NUMBERS[arch][call];
-    if (unless === undefined && when === undefined) {
+    if (unless === undefined && when === undefined && bits === undefined) {
       emit(OP.equal, number, 0, 1);
       emit(OP.answer, refuse);
       continue;
     }
     // The number was loaded; after looking at the argument nothing else is asked of this call.
-    const values = when ?? [unless as number];
+    const values = when ?? [unless ?? (bits as number)];
     emit(OP.equal, number, 0, 1 + values.length + 2);
     emit(OP.load, DATA.argument);
     const [onMatch, otherwise] =
-      when === undefined ? [SECCOMP_RET_ALLOW, refuse] : [refuse, SECCOMP_RET_ALLOW];
-    for (const [index, value] of values.entries()) emit(OP.equal, value, values.length - index, 0);
+      unless === undefined ? [refuse, SECCOMP_RET_ALLOW] : [SECCOMP_RET_ALLOW, refuse];
+    const test = bits === undefined ? OP.equal : OP.anyBit;
+    for (const [index, value] of values.entries()) emit(test, value, values.length - index, 0);
     emit(OP.answer, otherwise);
     emit(OP.answer, onMatch);
   }

@@ -14,7 +14,8 @@ export interface User {
 
 /**
  * The user a process should end up as: the one named, else the one who called sudo, else null for who it is already.
- * Throws `no-such-user` for an unknown name, `not-root` when it would take root to become that user.
+ * Throws `no-such-user` for an unknown name, `bad-sudo` when sudo's variables make no sense, `not-root` when it would take root
+ * to become that user.
  */
 export function targetUser(
   named: string | undefined,
@@ -35,9 +36,18 @@ export function targetUser(
 
 /** sudo(8) says in SUDO_UID and SUDO_GID who called it. Only root's word for it counts: others cannot become anybody. */
 function sudoUser(environment: Readonly<Record<string, string | undefined>>, uid: number): User | null {
-  const called = Number(environment.SUDO_UID);
-  const group = Number(environment.SUDO_GID);
-  if (uid !== 0 || !isId(environment.SUDO_UID, called) || !isId(environment.SUDO_GID, group)) return null;
+  const { SUDO_UID, SUDO_GID } = environment;
+  if (uid !== 0 || SUDO_UID === undefined) return null;
+  const called = Number(SUDO_UID);
+  const group = Number(SUDO_GID);
+  if (!isId(SUDO_UID, called) || !isId(SUDO_GID, group)) {
+    throw new IngeroError(`SUDO_UID=${SUDO_UID} SUDO_GID=${SUDO_GID ?? ''} do not say who called sudo.`, {
+      code: 'bad-sudo',
+      exitCode: EXIT.usage,
+      expected: 'both as sudo sets them: a uid and a gid',
+      next: 'Name the user with --user, --user root among them.',
+    });
+  }
   const known = getpwuid(called);
   return {
     uid: called,

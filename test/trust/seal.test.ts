@@ -89,6 +89,40 @@ describe('a sealed process is refused', () => {
   });
 });
 
+test('once the probes are attached: every call that capabilities would be for', () => {
+  const calls =
+    `ptrace process_vm_readv process_vm_writev open_by_handle_at mount umount2 pivot_root chroot open_tree
+    move_mount fsopen fsconfig fsmount fspick mount_setattr setns unshare init_module finit_module delete_module kexec_load
+    kexec_file_load reboot swapon swapoff setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid
+    setgroups capset clone clone3 bpf`.split(/\s+/);
+  // Their numbers as the headers of the C library have them.
+  const numbers = execFileSync('cc', ['-E', '-P', '-include', 'sys/syscall.h', '-'], {
+    input: calls.map((name) => `@${name} __NR_${name}`).join('\n'),
+    encoding: 'utf8',
+  });
+  const table = Object.fromEntries(
+    [...numbers.matchAll(/@(\w+) (\d+)/g)].map(([, name, number]) => [name, Number(number)]),
+  );
+  expect(Object.keys(table)).toEqual(calls);
+  const code = `const { default: koffi } = await import('koffi');
+    const { sealTrace } = await import('../dist/trust/seal.js');
+    const { Worker } = await import('node:worker_threads');
+    const syscall = koffi.load('libc.so.6').func('long syscall(long, long, long, long)');
+    const error = (number, first) => (syscall(number, first, -1, -1) < 0 ? koffi.errno() : 0);
+    sealTrace();
+    // CLONE_NEWNS and CLONE_FS together, which no kernel takes; BPF_PROG_LOAD, and BPF_MAP_LOOKUP_ELEM, which is needed.
+    const first = { clone: 0x20200, bpf: 5 };
+    const table = ${JSON.stringify(table)};
+    for (const [name, number] of Object.entries(table)) console.log(name, error(number, first[name] ?? -1));
+    console.log('lookup', error(table.bpf, 1) === 1);
+    new Worker("console.log('threads start')", { eval: true });`;
+  expect(sealed(code).split('\n')).toEqual([
+    ...calls.map((name) => `${name} ${name === 'clone3' ? 38 : 1}`),
+    'lookup false',
+    'threads start',
+  ]);
+});
+
 test('a sealed process has sockets within the host, and no_new_privs', () => {
   const code = `const net = await import('node:net'); const fs = await import('node:fs');
     const server = net.createServer((peer) => { peer.end('unix'); server.close(); }).listen(${JSON.stringify('/tmp')} + '/ingero-seal-' + process.pid, () =>
@@ -153,6 +187,8 @@ describe.skipIf(!available('strace', '-V'))('under strace', () => {
       // The one attempt: `check` tries whether the seal holds.
       const refused = id === 'check' ? /AF_INET.*= -1 EPERM/ : /^$/;
       expect(calls.filter((line) => /socket\((?!AF_UNIX)/.test(line) && !refused.test(line))).toEqual([]);
+      // Nor the memory of a process.
+      expect(calls.filter((line) => /\/proc\/[^"]*\/mem"/.test(line))).toEqual([]);
       expect(calls.filter((line) => /resolv\.conf|\/etc\/hosts|\/etc\/services|nscd/.test(line))).toEqual([]);
     },
   );

@@ -16,6 +16,7 @@ function run(program: Buffer, data: { arch: number; number: number; argument: nu
     const value = program.readUInt32LE(at * 8 + 4);
     if (op === 0x20) accumulator = { 0: data.number, 4: data.arch, 16: data.argument }[value] ?? Number.NaN;
     else if (op === 0x15) at += accumulator === value ? ifTrue : ifFalse;
+    else if (op === 0x45) at += (accumulator & value) === 0 ? ifFalse : ifTrue;
     else if (op === 0x35) at += accumulator >= value ? ifTrue : ifFalse;
     else if (op === 0x06) return value;
     else throw new Error(`instruction ${op}`);
@@ -34,9 +35,11 @@ test('a filter refuses what it was told to and allows every other call', () => {
       when: fc.option(fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 4 }), {
         nil: undefined,
       }),
+      bits: fc.option(fc.integer({ min: 1, max: 7 }), { nil: undefined }),
     })
-    .map(({ call, errno, unless, when }): Refusal => {
+    .map(({ call, errno, unless, when, bits }): Refusal => {
       if (when !== undefined) return { call, errno, when };
+      if (bits !== undefined) return { call, errno, bits };
       return unless === undefined ? { call, errno } : { call, errno, unless };
     });
   fc.assert(
@@ -52,7 +55,9 @@ test('a filter refuses what it was told to and allows every other call', () => {
           rule !== undefined &&
           (rule.when !== undefined
             ? rule.when.includes(argument)
-            : rule.unless === undefined || rule.unless !== argument);
+            : rule.bits !== undefined
+              ? (rule.bits & argument) !== 0
+              : rule.unless === undefined || rule.unless !== argument);
         const expected =
           arch !== ARCH.x64 || number >= 0x40000000
             ? refused(1)
