@@ -142,4 +142,12 @@ describe('a round', () => {
     expect(round({ INGERO_KEEP_MIB: limit }).status).toBe(2);
     expect(readdirSync(state)).toHaveLength(1);
   });
+
+  test('a total that has no room for one round is refused, and removes nothing', () => {
+    const { state, round } = install();
+    capture(join(state, 'trace-20260104T000000Z.duckdb'), 1, 1);
+    const { status, stderr } = round({ INGERO_ROUND_MIB: '1024', INGERO_KEEP_MIB: '512' });
+    expect([status, stderr]).toEqual([2, expect.stringContaining('INGERO_KEEP_MIB')]);
+    expect(readdirSync(state)).toHaveLength(1);
+  });
 });
