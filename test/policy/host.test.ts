@@ -196,6 +196,13 @@ limits: { duration: 10s }
     expect(after).toMatchObject({ pointers: before.pointers, streams: before.streams, bytes: before.bytes });
     expect(before.command_lines).toBe(1);
     expect(after.stream).not.toBe(before.stream);
+    // In no byte either: the name of a kernel, an argument of the command.
+    for (const text of ['matmul_kernel', 'steady']) {
+      expect([open, closed].map((path) => [text, readFileSync(path).includes(text)])).toEqual([
+        [text, true],
+        [text, false],
+      ]);
+    }
     expect(after).toMatchObject({ command_lines: 0, own: true, target: `command ${workload.gpuScenarios}` });
   });
 
