@@ -1,6 +1,8 @@
 -- @title Another process on the same device
 -- @question Which processes wait longer for the GPU while another process uses it than while none does?
--- @requires tables=cuda_events,processes,threads,call_sites schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
+-- @packs cuda-runtime, cuda-driver
+-- @ops cu*Synchronize, cu*Synchronize_v2
 -- @param factor DOUBLE 1.5 x -- report when the median wait is at least this many times as long while the other works
 -- @param min_calls INTEGER 20 calls -- with at least this many waits in both conditions
 -- @param idle_ms DOUBLE 50 ms -- a process that makes no call for this long does not use the GPU
@@ -25,7 +27,8 @@
 WITH calls AS NOT MATERIALIZED (
   -- Calls of a process that begin in one slice of that length have no longer pause between them.
   SELECT *, epoch_ns(start_time) // greatest(1, floor($idle_ms * 1000000))::BIGINT AS slice
-  FROM cuda_events
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
 ),
 slices AS MATERIALIZED (
   SELECT process_id, slice, epoch_ns(min(start_time)) AS from_ns, max(epoch_ns(start_time) + coalesce(duration_ns, 0)) AS to_ns
@@ -65,7 +68,8 @@ devices AS (
   SELECT e.process_id, e.device, p.visible_devices AS visible
   FROM (
     SELECT process_id, min(current_device) AS device
-    FROM cuda_events
+    FROM events
+    WHERE layer IN ('runtime', 'driver')
     GROUP BY process_id
     HAVING min(current_device) IS NOT DISTINCT FROM max(current_device)
   ) e
@@ -77,10 +81,25 @@ pairs AS (
   JOIN devices b ON a.process_id <> b.process_id
   WHERE a.visible IS NOT DISTINCT FROM b.visible AND coalesce(a.device, b.device, 0) = coalesce(b.device, a.device, 0)
 ),
+any_waits AS NOT MATERIALIZED (
+  SELECT run_id, call_id, parent_id, process_id, slice, tid, start_time, duration_ns, op, current_device, stack_id
+  FROM calls
+  WHERE status = 'ok' AND op IN (
+      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+      'cuStreamSynchronize', 'cuEventSynchronize'
+    )
+),
+-- What the runtime or NCCL asks the driver for: that is their call.
+nested AS MATERIALIZED (
+  SELECT w.run_id, w.call_id
+  FROM any_waits w
+  JOIN events o ON o.run_id = w.run_id AND o.call_id = w.parent_id
+  WHERE w.parent_id IS NOT NULL AND o.layer IN ('runtime', 'driver', 'nccl')
+),
 waits AS NOT MATERIALIZED (
   SELECT process_id, slice, tid, start_time, duration_ns, op, current_device, stack_id
-  FROM calls
-  WHERE op::VARCHAR IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize') AND status = 'ok'
+  FROM any_waits
+  ANTI JOIN nested USING (run_id, call_id)
 ),
 wait_slices AS MATERIALIZED (
   SELECT process_id, slice, count(*) AS waits
@@ -162,7 +181,7 @@ SELECT
   p.comm AS process,
   p.rank,
   f.device,
-  f.op::VARCHAR AS op,
+  f.op AS op,
   coalesce(
     (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
     'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
@@ -170,10 +189,10 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT time_bucket(INTERVAL ''100 ms'', start_time::TIMESTAMP) AS time, count(*) FILTER (process_id = {0}) AS waits, quantile_cont(duration_ns, 0.5) FILTER (process_id = {0}) AS median_ns, count(*) FILTER (process_id = {1}) AS waits_of_other FROM cuda_events WHERE process_id IN ({0}, {1}) AND op = ''{2}'' GROUP BY time ORDER BY time',
+    'SELECT time_bucket(INTERVAL ''100 ms'', start_time::TIMESTAMP) AS time, count(*) FILTER (process_id = {0}) AS waits, quantile_cont(duration_ns, 0.5) FILTER (process_id = {0}) AS median_ns, count(*) FILTER (process_id = {1}) AS waits_of_other FROM events WHERE process_id IN ({0}, {1}) AND op = ''{2}'' GROUP BY time ORDER BY time',
     f.process_id, f.other_id, f.op
   ) AS evidence
 FROM found f
 JOIN processes p USING (process_id)
 JOIN spans s USING (process_id)
-ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, f.op::VARCHAR
+ORDER BY share_pct DESC, lost_ns DESC NULLS LAST, calls DESC, pid, f.op

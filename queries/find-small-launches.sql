@@ -1,6 +1,8 @@
 -- @title Launching is the bottleneck
 -- @question Which threads do little else but launch kernels, back to back, without ever having to wait for the GPU?
--- @requires tables=cuda_events,processes,threads,call_sites schema>=2
+-- @requires tables=events,processes,threads,call_sites schema>=2
+-- @packs cuda-runtime, cuda-driver
+-- @ops cudaLaunch*, cuLaunch*
 -- @param max_gap_us DOUBLE 20 us -- launches that begin within this time of the one before form a burst
 -- @param min_burst INTEGER 200 calls -- look at bursts of at least this many launches
 -- @param min_share_pct DOUBLE 20 % -- report threads that spend at least this part of their time in bursts
@@ -19,44 +21,96 @@
 -- @column last_time UTC -- Last affected call
 -- @column evidence - -- SQL that lists the calls
 -- @sampling pairs
--- @fidelity heuristic -- The host sees launches and waits, not kernels. Bursts with hardly any waiting mean that the GPU was done as fast as it was fed.
+-- @fidelity heuristic -- The host sees launches and waits, not kernels. What the runtime or NCCL asks the driver for is their call. Bursts with hardly any waiting mean that the GPU was done as fast as it was fed.
 -- @interpret Each launch costs the host a microsecond or more, and each kernel is over sooner. Fuse kernels, use larger batches, or record the
 --   sequence into a CUDA graph (PyTorch: torch.compile, CUDA graphs).
 -- @next launch-rate, cuda-api-sum
-WITH by_op AS (
+WITH calls AS NOT MATERIALIZED (
   SELECT
-    process_id,
-    tid,
-    op::VARCHAR AS op,
-    min(start_time) AS first_start,
-    max(start_time) FILTER (status = 'ok') AS last_start,
-    max(epoch_ns(start_time) + coalesce(duration_ns, 0)) AS to_ns,
-    max(epoch_ns(start_time) + duration_ns) FILTER (status = 'ok') AS ok_to_ns,
-    sum(duration_ns) AS total_ns,
-    count(*) FILTER (status = 'ok') AS ok_calls
-  FROM cuda_events
-  GROUP BY process_id, tid, cuda_events.op
+    run_id, process_id, tid, call_id, parent_id, start_time, duration_ns, op, current_device, stack_id,
+    op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' AS is_launch
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
+    AND (
+      (op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%') AND status = 'ok' OR op IN (
+        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
+        'cuStreamSynchronize', 'cuEventSynchronize'
+      )
+    )
 ),
-thread_times AS (
+spans AS (
+  SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - epoch_ns(min(start_time)), 1) AS span_ns
+  FROM events
+  WHERE layer IN ('runtime', 'driver')
+  GROUP BY process_id, tid
+),
+-- Calls from within a call apart: most are what the runtime asks the driver for.
+sums AS MATERIALIZED (
   SELECT
     process_id,
     tid,
-    greatest(max(to_ns) - epoch_ns(min(first_start)), 1) AS span_ns,
-    coalesce(sum(total_ns) FILTER (op IN ('cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize')), 0) AS wait_ns,
-    sum(ok_calls) FILTER (op LIKE 'cudaLaunch%') AS launches,
-    sum(total_ns) FILTER (op LIKE 'cudaLaunch%') AS launches_ns,
-    max(last_start) FILTER (op LIKE 'cudaLaunch%') AS last_start,
-    max(ok_to_ns) FILTER (op LIKE 'cudaLaunch%') AS launched_ns
-  FROM by_op
-  GROUP BY process_id, tid
+    parent_id IS NULL AS is_outer,
+    count(*) FILTER (is_launch) AS launches,
+    sum(duration_ns) FILTER (is_launch) AS launches_ns,
+    sum(duration_ns) FILTER (NOT is_launch) AS wait_ns,
+    max(start_time) FILTER (is_launch) AS last_start,
+    max(epoch_ns(start_time) + duration_ns) FILTER (is_launch) AS launched_ns
+  FROM calls
+  GROUP BY process_id, tid, parent_id IS NULL
 ),
 -- Threads that may have enough launches in bursts. Only theirs need be put in order.
 candidates AS MATERIALIZED (
-  SELECT process_id, tid, span_ns, wait_ns, launches, last_start, launched_ns
-  FROM thread_times
-  WHERE launches >= $min_burst
-    AND 100 * (launches * $max_gap_us * 1000 + launches_ns) / span_ns >= $min_share_pct
-    AND 100 * wait_ns / span_ns <= $max_wait_pct
+  SELECT process_id, tid, span_ns
+  FROM sums
+  JOIN spans USING (process_id, tid)
+  GROUP BY process_id, tid, span_ns
+  HAVING sum(launches) >= $min_burst
+    AND 100 * (sum(launches) * $max_gap_us * 1000 + sum(launches_ns)) / span_ns >= $min_share_pct
+    AND 100 * coalesce(sum(wait_ns) FILTER (is_outer), 0) / span_ns <= $max_wait_pct
+),
+-- What the runtime or NCCL asks the driver for is their call; what else is called from within a call counts.
+outer_children AS MATERIALIZED (
+  SELECT process_id, tid, start_time, duration_ns, op, current_device, stack_id, is_launch
+  FROM calls
+  ANTI JOIN (SELECT run_id, call_id AS parent_id FROM events WHERE layer IN ('runtime', 'driver', 'nccl')) USING (run_id, parent_id)
+  WHERE parent_id IS NOT NULL
+    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+),
+thread_times AS MATERIALIZED (
+  SELECT
+    process_id,
+    tid,
+    span_ns,
+    coalesce(sum(wait_ns), 0) AS wait_ns,
+    sum(launches)::BIGINT AS launches,
+    max(last_start) AS last_start,
+    max(launched_ns) AS launched_ns
+  FROM candidates
+  JOIN (
+    SELECT process_id, tid, launches, wait_ns, last_start, launched_ns
+    FROM sums
+    WHERE is_outer
+    UNION ALL
+    SELECT
+      process_id,
+      tid,
+      is_launch::INTEGER,
+      CASE WHEN NOT is_launch THEN duration_ns END,
+      CASE WHEN is_launch THEN start_time END,
+      CASE WHEN is_launch THEN epoch_ns(start_time) + duration_ns END
+    FROM outer_children
+  ) USING (process_id, tid)
+  GROUP BY process_id, tid, span_ns
+),
+outer_launches AS NOT MATERIALIZED (
+  SELECT process_id, tid, start_time, duration_ns, op, current_device, stack_id
+  FROM calls
+  WHERE is_launch AND parent_id IS NULL
+    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+  UNION ALL
+  SELECT process_id, tid, start_time, duration_ns, op, current_device, stack_id
+  FROM outer_children
+  WHERE is_launch
 ),
 placed AS (
   SELECT
@@ -66,9 +120,7 @@ placed AS (
     row_number() OVER (PARTITION BY process_id, tid ORDER BY start_time) AS place,
     lag(start_time) OVER (PARTITION BY process_id, tid ORDER BY start_time) AS before_start,
     lag(duration_ns) OVER (PARTITION BY process_id, tid ORDER BY start_time) AS before_ns
-  FROM cuda_events
-  WHERE op::VARCHAR LIKE 'cudaLaunch%' AND status = 'ok'
-    AND process_id BETWEEN (SELECT min(process_id) FROM candidates) AND (SELECT max(process_id) FROM candidates)
+  FROM outer_launches
 ),
 -- Of min_burst launches in a row, only the first and the last that begin a burst can end or begin one that is long enough.
 blocks AS (
@@ -93,9 +145,9 @@ bursts AS (
     last_begin AS start_time,
     lead(first_end_start, 1, c.last_start) OVER thread AS last_start,
     lead(first_end_ns, 1, c.launched_ns) OVER thread - epoch_ns(last_begin) AS burst_ns,
-    lead(first_place, 1, c.launches::BIGINT + 1) OVER thread - last_place AS calls
+    lead(first_place, 1, c.launches + 1) OVER thread - last_place AS calls
   FROM blocks
-  JOIN candidates c USING (process_id, tid)
+  JOIN thread_times c USING (process_id, tid)
   WINDOW thread AS (PARTITION BY process_id, tid ORDER BY first_place)
 ),
 found AS MATERIALIZED (
@@ -111,21 +163,20 @@ found AS MATERIALIZED (
   FROM bursts
   WHERE calls >= $min_burst
   GROUP BY process_id, tid, span_ns, wait_ns
-  HAVING 100 * sum(burst_ns) / span_ns >= $min_share_pct
+  HAVING 100 * sum(burst_ns) / span_ns >= $min_share_pct AND 100 * wait_ns / span_ns <= $max_wait_pct
 ),
 -- What most launches of the thread were, and from where.
 most AS (
   SELECT
     process_id,
     tid,
-    arg_max(op::VARCHAR, calls) AS op,
+    arg_max(op, calls) AS op,
     arg_max(current_device, calls) AS device,
     arg_max(stack_id, calls) AS stack_id
   FROM (
     SELECT process_id, tid, op, current_device, stack_id, count(*) AS calls
-    FROM cuda_events
-    WHERE op::VARCHAR LIKE 'cudaLaunch%' AND status = 'ok'
-      AND process_id BETWEEN (SELECT min(process_id) FROM found) AND (SELECT max(process_id) FROM found)
+    FROM outer_launches
+    SEMI JOIN found USING (process_id, tid)
     GROUP BY process_id, tid, op, current_device, stack_id
   )
   GROUP BY process_id, tid
@@ -147,8 +198,8 @@ SELECT
   f.first_time,
   f.last_time,
   format(
-    'SELECT start_time, op, duration_ns, grid_x, grid_y, grid_z, block_x FROM cuda_events WHERE process_id = {} AND tid = {} AND op::VARCHAR LIKE ''cudaLaunch%'' ORDER BY start_time LIMIT 50',
-    process_id, tid
+    'SELECT start_time, op, duration_ns, grid_x, grid_y, grid_z, block_x FROM {} WHERE process_id = {} AND tid = {} AND op::VARCHAR LIKE ''cu%Launch%'' ORDER BY start_time LIMIT 50',
+    CASE WHEN m.op LIKE 'cudaLaunch%' THEN 'cuda_events' ELSE 'cuda_driver_events' END, process_id, tid
   ) AS evidence
 FROM found f
 JOIN most m USING (process_id, tid)
