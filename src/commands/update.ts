@@ -63,7 +63,7 @@ export default class Update extends BaseCommand {
         : new Installation(resolve(flags.root));
     const { root, current } = installation;
     if (flags.rollback) {
-      const to = flags['dry-run'] ? installation.previous : rollBack(installation);
+      const to = flags['dry-run'] ? installation.previous : await rollBack(installation);
       if (to === null)
         return this.#told({ root, from: current, to: current ?? '', changed: false, signer: null });
       return this.#told({ root, from: current, to, changed: !flags['dry-run'], signer: null });

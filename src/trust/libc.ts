@@ -65,6 +65,9 @@ export const execvpe = libc.func('int execvpe(const char *path, const char **arg
   number
 >;
 
+/** flock(2). */
+export const flock = libc.func('int flock(int fd, int operation)') as Fn<[number, number], number>;
+
 /** fcntl(2) with an integer argument, whose type koffi takes before it. */
 export const fcntl = libc.func('int fcntl(int fd, int command, ...)') as Fn<
   [number, number, 'int', number],

@@ -18,11 +18,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { flock } from '../trust/libc.js';
 
 /** Where `update` installs when it does not run from an installation of its own. */
 export const DEFAULT_ROOT = '/opt/ingero';
 
 const NAME = /^ingero-(\d+\.\d+\.\d+)-linux-(x64|arm64)$/;
+/** flock(2). */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 /** Endings of folders that are no version: one that is being unpacked, one whose place another has taken. */
 const PARTIAL = '.partial';
 const REPLACED = '.replaced';
@@ -71,6 +75,21 @@ export class Installation {
 
   pathOf(name: string): string {
     return join(this.root, 'versions', name);
+  }
+
+  /**
+   * Keeps others from changing this installation until the function it returns is called or this process ends; null while
+   * another one has it. Throws what making the lock file throws.
+   */
+  lock(): (() => void) | null {
+    mkdirSync(this.root, { recursive: true, mode: 0o755 });
+    // Who could open it could keep updates away.
+    const file = openSync(join(this.root, 'updates.lock'), 'a', 0o600);
+    if (flock(file, LOCK_EX | LOCK_NB) !== 0) {
+      closeSync(file);
+      return null;
+    }
+    return () => closeSync(file);
   }
 
   /** A folder to unpack into. What interrupted updates left is removed. */

@@ -104,55 +104,63 @@ function choose({ bundles, directory }: Mirror, request: UpdateRequest): Bundle 
 
 /**
  * Installs beside the version in use, checks every file, and puts it into use in the last step. Whatever fails or
- * cuts it off before that leaves the old version as it was. Throws `update-damaged`, `output-unwritable`.
+ * cuts it off before that leaves the old version as it was. Throws `update-damaged`, `update-busy`, `output-unwritable`.
  */
 export async function applyUpdate(
   plan: UpdatePlan,
   installation: Installation,
   store: TrustStore,
 ): Promise<void> {
-  const { name, bundle } = plan;
+  const { name, bundle, from, signer } = plan;
+  await change(installation, async () => {
+    if (installation.current !== from) throw busy(installation.root);
+    try {
+      const folder = installation.prepare(name);
+      await unpack(bundle, folder);
+      hoist(folder, name);
+      await checkContents(folder, store);
+      for (const entry of ['.', ...readdirSync(folder, { recursive: true, encoding: 'utf8' })]) {
+        const path = join(folder, entry);
+        if (!lstatSync(path).isSymbolicLink()) syncToDisk(path);
+      }
+      installation.complete(name);
+      switchTo(installation, name, { action: 'update', from, sha256: bundle.sha256, signer });
+    } finally {
+      installation.discard(name);
+    }
+  });
+}
+
+/** Puts the version before back into use. Returns its name. Throws `no-previous`, `update-busy`, `output-unwritable`. */
+export function rollBack(installation: Installation): Promise<string> {
+  return change(installation, () => {
+    const { current, previous } = installation;
+    if (previous === null) {
+      throw refused('no-previous', `${installation.root} has no version to go back to.`, {
+        expected: 'an update by `ingero update`, and the version before it still installed',
+      });
+    }
+    switchTo(installation, previous, { action: 'rollback', from: current, sha256: null, signer: null });
+    return previous;
+  });
+}
+
+/** Runs `step`, which changes an installation, while nobody else does. */
+async function change<T>(installation: Installation, step: () => T | Promise<T>): Promise<T> {
   // Everybody on the host runs what is installed, whatever the umask of the one who installs it.
   const mask = process.umask(0o022);
+  let unlock: (() => void) | null = null;
   try {
-    const folder = installation.prepare(name);
-    await unpack(bundle, folder);
-    hoist(folder, name);
-    await checkContents(folder, store);
-    for (const entry of ['.', ...readdirSync(folder, { recursive: true, encoding: 'utf8' })]) {
-      const path = join(folder, entry);
-      if (!lstatSync(path).isSymbolicLink()) syncToDisk(path);
-    }
-    installation.complete(name);
-    switchTo(installation, name, {
-      action: 'update',
-      from: plan.from,
-      sha256: bundle.sha256,
-      signer: plan.signer,
-    });
+    unlock = installation.lock();
+    if (unlock === null) throw busy(installation.root);
+    return await step();
   } catch (error) {
     if (error instanceof IngeroError) throw error;
     throw unwritable(installation.root, error as Error);
   } finally {
-    installation.discard(name);
+    unlock?.();
     process.umask(mask);
   }
-}
-
-/** Puts the version before back into use. Returns its name. Throws `no-previous`, `output-unwritable`. */
-export function rollBack(installation: Installation): string {
-  const { current, previous } = installation;
-  if (previous === null) {
-    throw refused('no-previous', `${installation.root} has no version to go back to.`, {
-      expected: 'an update by `ingero update`, and the version before it still installed',
-    });
-  }
-  try {
-    switchTo(installation, previous, { action: 'rollback', from: current, sha256: null, signer: null });
-  } catch (error) {
-    throw unwritable(installation.root, error as Error);
-  }
-  return previous;
 }
 
 /** Writes the change down, then makes it: there is never a version in use that the audit file does not have. */
@@ -211,6 +219,13 @@ async function checkContents(folder: string, store: TrustStore): Promise<void> {
 
 function refused(code: string, message: string, more: { expected?: string; next?: string }): IngeroError {
   return new IngeroError(message, { code, exitCode: EXIT.update, ...more });
+}
+
+function busy(root: string): IngeroError {
+  return refused('update-busy', `Another update is changing ${root}.`, {
+    expected: 'one at a time',
+    next: 'Try again when it is done.',
+  });
 }
 
 function unwritable(root: string, cause: Error): IngeroError {

@@ -279,6 +279,21 @@ describe('ingero update', () => {
       expect(inUse()).toBe('1.0.0');
     });
 
+    test('another update that is at it', async () => {
+      const mirror = await release('1.1.0');
+      const lock = join(root, 'updates.lock');
+      expect(statSync(lock).mode & 0o777).toBe(0o600);
+      const other = spawn('flock', ['-F', lock, 'sh', '-c', 'echo held; exec sleep 30']);
+      try {
+        await new Promise((held) => other.stdout.once('data', held));
+        await refusal(mirror, 'update-busy');
+        const back = await update('--rollback');
+        expect({ exit: back.code, code: error(back) }).toEqual({ exit: 15, code: 'update-busy' });
+      } finally {
+        other.kill('SIGKILL');
+      }
+    });
+
     test('an audit file that cannot be written to', async () => {
       rmSync(join(root, 'updates.log'));
       mkdirSync(join(root, 'updates.log'));
