@@ -38,8 +38,14 @@ const DRAIN_BYTES = 1 << 20;
 /** A reader that copies the running capture may take this long, and longer the larger the file is. */
 const COPY_MS = 10_000;
 const COPY_BYTES_PER_MS = 50_000;
+/** What completing a capture takes at most, in each of two steps. */
+const MAX_RESERVE_BYTES = 16 << 20;
 /** WAL size at which DuckDB checkpoints. */
 const CHECKPOINT_BYTES = 16 << 20;
+
+/** Size of each of two reserves. Space that others are to be left is theirs, however much it is. */
+const reserveBytes = (minFreeBytes: number): number =>
+  Math.min(MAX_RESERVE_BYTES, Math.floor(minFreeBytes / 4));
 
 class Recorder {
   readonly #start: RecorderStart;
@@ -80,7 +86,7 @@ class Recorder {
   async open(): Promise<void> {
     this.#checkpointBytes = Math.min(CHECKPOINT_BYTES, Math.max(1 << 20, this.#start.minFreeBytes / 4));
     const { path, minFreeBytes } = this.#start;
-    this.#reserves = [1, 2].map(() => SpaceReserve.beside(path, Math.floor(minFreeBytes / 4)));
+    this.#reserves = [1, 2].map(() => SpaceReserve.beside(path, reserveBytes(minFreeBytes)));
     this.#file = await CaptureFile.open(this.#start.path, this.#start.schema, this.#checkpointBytes);
     await this.#file.create(this.#start.events);
     await this.#file.insert('capture', [this.#start.capture]);
@@ -299,10 +305,10 @@ class Recorder {
   /** Half of the space to be left free is set aside already. */
   #checkSpace(): void {
     const { bavail, bsize } = statfsSync(dirname(this.#start.path));
-    if (bavail * bsize < this.#start.minFreeBytes / 2) {
-      throw new DiskFull(
-        `less than ${Math.ceil(this.#start.minFreeBytes / 2 ** 20)} MiB free beside the capture`,
-      );
+    const { minFreeBytes } = this.#start;
+    // What is set aside counts as free.
+    if (bavail * bsize + 2 * reserveBytes(minFreeBytes) < minFreeBytes) {
+      throw new DiskFull(`less than ${Math.ceil(minFreeBytes / 2 ** 20)} MiB free beside the capture`);
     }
   }
 

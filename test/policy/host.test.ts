@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -305,6 +306,29 @@ describe.skipIf(!requireRootAndBpf())('limits of the caller', () => {
               (SELECT sum(lost_ring_full + lost_not_written)::INTEGER FROM probe_accounting) AS lost FROM capture`,
     );
     expect(row).toEqual({ reason: 'max-size', balanced: true, lost: 0 });
+  });
+
+  test('--min-free ends the trace while that much is free, and refuses one where less is', async () => {
+    const small = mkdtempSync(join(tracer.dir, 'small-'));
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'none', small]);
+    try {
+      const out = join(small, 'run.duckdb');
+      const storm = ['--', workload.gpuScenarios, 'storm', '3000000', 'mix'];
+      const refused = await tracer.run(['--json', '--min-free', '1GiB', ...storm], { out });
+      expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'output-space' } });
+      // --max-duration is --duration; it is not what ends this one.
+      const limits = ['--min-free', '110MiB', '--max-duration', '1m'];
+      expect((await tracer.run(['--json', ...limits, ...storm], { out })).code).toBe(5);
+      // What completing the file takes is set aside, and no more of what is to be left.
+      const { bavail, bsize } = statfsSync(small);
+      expect(bavail * bsize).toBeGreaterThan(85 << 20);
+      expect(await one(out, 'SELECT count(*) > 10000 AS many FROM cuda_events')).toEqual({ many: true });
+      expect(
+        await one(out, 'SELECT end_reason::VARCHAR AS reason, accounting_balanced AS balanced FROM capture'),
+      ).toEqual({ reason: 'disk-full', balanced: true });
+    } finally {
+      spawnSync('umount', [small]);
+    }
   });
 
   test('what is no size is refused', async () => {

@@ -174,7 +174,16 @@ describe.skipIf(!available('strace', '-V'))('under strace', () => {
       const args = (ARGUMENTS[id] ?? []).map((word) => word.replace('$DIR', dir));
       const { stderr } = spawnSync(
         'strace',
-        ['-f', '-qq', '-e', 'trace=socket,openat,open', process.execPath, cli.bin, ...id.split(':'), ...args],
+        [
+          '-f',
+          '-qq',
+          '-e',
+          'trace=socket,openat,open,seccomp',
+          process.execPath,
+          cli.bin,
+          ...id.split(':'),
+          ...args,
+        ],
         {
           cwd: PACKAGE_ROOT,
           encoding: 'utf8',
@@ -184,6 +193,13 @@ describe.skipIf(!available('strace', '-V'))('under strace', () => {
       );
       const calls = stderr.split('\n');
       expect(calls.length).toBeGreaterThan(20);
+      // Machine code that is loaded before the seal is what makes it.
+      const sealedAt = calls.findIndex((line) => /seccomp\(/.test(line));
+      expect(sealedAt).toBeGreaterThan(0);
+      const loaded = calls
+        .slice(0, sealedAt)
+        .flatMap((line) => /([^/"]+\.node)".* = \d/.exec(line)?.[1] ?? []);
+      expect([...new Set(loaded)]).toEqual(['koffi.node']);
       // The one attempt: `check` tries whether the seal holds.
       const refused = id === 'check' ? /AF_INET.*= -1 EPERM/ : /^$/;
       expect(calls.filter((line) => /socket\((?!AF_UNIX)/.test(line) && !refused.test(line))).toEqual([]);
