@@ -10,6 +10,7 @@ import { tryBpf } from '../loader/trial.js';
 import { compilePack, loadBuiltinPacks } from '../packs/index.js';
 import { judgeHost } from '../policy/judge.js';
 import { readPolicy } from '../policy/read.js';
+import { visible } from '../query/visible.js';
 import { checkHost, formatReport, type HostReport, type PolicyEvidence } from '../trust/host-check.js';
 import { filteredReturns } from '../trust/return-probes.js';
 
@@ -48,8 +49,8 @@ export default class Check extends BaseCommand {
     if (flags.verbose) {
       for (const { pack, searched, ignored } of packs) {
         this.log(`\nSearched for ${pack}:`);
-        for (const place of searched) this.log(`  ${place}`);
-        for (const { path, reason } of ignored) this.log(`  ignored ${path}: ${reason}`);
+        for (const place of searched) this.log(visible(`  ${place}`));
+        for (const { path, reason } of ignored) this.log(visible(`  ignored ${path}: ${reason}`));
       }
     }
     if (!report.ready) process.exitCode = EXIT.notReady;

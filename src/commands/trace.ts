@@ -8,6 +8,7 @@ import { PackRegistry } from '../packs/registry.js';
 import { packSigners } from '../packs/signer.js';
 import { readPolicy } from '../policy/read.js';
 import { parseSize } from '../query/limits.js';
+import { visible } from '../query/visible.js';
 import { takeLauncher } from '../trace/launcher.js';
 import { LiveDisplay } from '../trace/live-summary.js';
 import { planReturns, RETURN_PROBES } from '../trace/return-plan.js';
@@ -150,7 +151,9 @@ export default class Trace extends BaseCommand {
       {
         started: ({ libraries, probes, searched, privileges }) => {
           if (libraries === 0) {
-            this.logToStderr(`No library found yet; watching for one. Looked at: ${searched.join('; ')}.`);
+            this.logToStderr(
+              visible(`No library found yet; watching for one. Looked at: ${searched.join('; ')}.`),
+            );
           } else if (display !== null) {
             this.logToStderr(
               `${probes} probes in ${libraries} ${libraries === 1 ? 'library' : 'libraries'}; ${describePrivileges(privileges)}; Ctrl-C ends the trace.`,

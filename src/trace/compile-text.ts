@@ -1,5 +1,6 @@
 import { overlayNotes } from '../packs/origins.js';
 import { alignedLines } from '../packs/table-text.js';
+import { visible } from '../query/visible.js';
 import type { CompileReport, LibraryPlan, ProbeReport } from './compile-report.js';
 
 /** The report of `probes compile` for people: what goes where first, then what is read at each function. */
@@ -20,7 +21,7 @@ export function compileReportLines(report: CompileReport): string[] {
     lines.push('', `A trace would refuse to start, for want of: ${required_missing.join(', ')}`);
   }
   for (const probe of probes) lines.push('', ...probeLines(probe, pack.path));
-  return lines;
+  return lines.map(visible);
 }
 
 function libraryLines({ sites, skipped, problem, ...file }: LibraryPlan): string[] {

@@ -1,4 +1,5 @@
 import { EXIT } from '../errors.js';
+import { visible } from '../query/visible.js';
 import { USUAL_LIMIT_PERCENT } from './overhead-watch.js';
 import { describeReturns, type ReturnsSummary, summarizeReturns } from './return-plan.js';
 import type { TraceOutcome } from './session.js';
@@ -78,7 +79,7 @@ export function describeOutcome(summary: TraceSummary): string[] {
     );
   }
   if (summary.failure !== null) lines.push(`The file could not be completed: ${summary.failure}`);
-  return lines;
+  return lines.map(visible);
 }
 
 /** Exit code of a trace that has ended (docs/exit-codes.md). */

@@ -3,7 +3,7 @@ import type { GpuInventory } from '../discovery/gpu.js';
 import type { HostFacts } from '../discovery/host.js';
 import type { LibraryReport, PackLibraries } from '../discovery/pack-libraries.js';
 import type { Verdict } from '../policy/model.js';
-import { visible } from '../query/visible.js';
+import { visible, visibleLines } from '../query/visible.js';
 import { CAPABILITIES, type Capability, capabilitySet } from './capabilities.js';
 import type { FilteredReturns } from './return-probes.js';
 
@@ -358,7 +358,10 @@ function gpuCheck({ driverVersion, gpus }: GpuInventory): Check {
 
 const MARKS: Readonly<Record<CheckStatus, string>> = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' };
 
-/** The report as aligned lines for a terminal; what has to be mended says how on a line of its own. */
+/**
+ * The report as aligned lines for a terminal; what has to be mended says how on a line of its own. Files are named by whoever
+ * made them: nothing in a name acts on the terminal.
+ */
 export function formatReport(report: HostReport): string[] {
   const names = Math.max(...report.checks.map((check) => check.name.length));
   const values = Math.min(36, Math.max(...report.checks.map((check) => check.value.length)));
@@ -379,5 +382,5 @@ export function formatReport(report: HostReport): string[] {
     ...(libraries.length === 0 ? [] : ['', 'Libraries:', ...libraries]),
     '',
     report.ready ? 'Ready to trace.' : `Not ready: ${failed.join(', ')}.`,
-  ];
+  ].map(visibleLines);
 }

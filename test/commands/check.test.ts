@@ -312,6 +312,13 @@ describe('return probes of confined processes', () => {
   });
 });
 
+test('a file another user has named cannot act on the terminal', () => {
+  const ignored = [{ path: '/tmp/\x1b[2J/libcudart.so.13', reason: 'a link-time stub' }];
+  const text = formatReport(checkHost({ ...host, packs: [{ ...pack, libraries: [], ignored }] })).join('\n');
+  expect(text).toContain('/tmp/\\x1b[2J/libcudart.so.13');
+  expect(text).not.toContain('\x1b');
+});
+
 test('the report fits a screen and lines up', () => {
   const text = formatReport(checkHost(host));
   expect(text.length).toBeLessThan(24);
