@@ -64,10 +64,7 @@ SELECT
   p.rank,
   f.device,
   f.op,
-  coalesce(
-    (SELECT s.site FROM call_sites s WHERE s.stack_id = f.stack_id),
-    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = f.tid AND t.process_id = f.process_id)
-  ) AS site,
+  call_site(f.stack_id, f.process_id, f.tid) AS site,
   f.first_time,
   f.last_time,
   format(

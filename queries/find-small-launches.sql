@@ -191,10 +191,7 @@ SELECT
   p.rank,
   m.device,
   m.op,
-  coalesce(
-    (SELECT s.site FROM call_sites s WHERE s.stack_id = m.stack_id),
-    'thread ' || (SELECT any_value(t.name) FROM threads t WHERE t.tid = m.tid AND t.process_id = m.process_id)
-  ) AS site,
+  call_site(m.stack_id, m.process_id, m.tid) AS site,
   f.first_time,
   f.last_time,
   format(

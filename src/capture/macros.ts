@@ -6,6 +6,8 @@ export interface Macro {
   description: string;
   /** The expression it stands for. */
   sql: string;
+  /** Tables and views it reads beside `capture`, which every capture has. */
+  reads?: readonly string[];
 }
 
 /** The macros of a capture; docs/query.md lists them. Few, so that each is worth remembering. */
@@ -32,6 +34,19 @@ export const MACROS: readonly Macro[] = [
       'Whether t lies from from_s up to, not including, to_s seconds after the start of the recording',
     sql: `epoch_ns(t) >= (SELECT min(epoch_ns(started_at)) FROM capture) + CAST(from_s * 1e9 AS BIGINT)
           AND epoch_ns(t) < (SELECT min(epoch_ns(started_at)) FROM capture) + CAST(to_s * 1e9 AS BIGINT)`,
+  },
+  {
+    signature: 'call_site(stack, process, thread)',
+    description:
+      'Where a call was made, from its `stack_id`, `process_id` and `tid`: the function (view `call_sites`) or else `thread NAME`; NULL where neither is known',
+    // A macro is pasted in: each parameter stands where no table is, so that no column of these tables can take its name.
+    sql: `coalesce(
+            (SELECT any_value(s.site) FROM (SELECT stack AS stack_id) c JOIN call_sites s USING (stack_id)),
+            'thread ' || (
+              SELECT any_value(t.name) FROM (SELECT process AS process_id, thread AS tid) c JOIN threads t USING (process_id, tid)
+            )
+          )`,
+    reads: ['call_sites', 'threads'],
   },
 ];
 

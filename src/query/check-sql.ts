@@ -1,5 +1,6 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { planDdl } from '../capture/ddl.js';
+import { MACROS } from '../capture/macros.js';
 import { readCaptureSchema } from '../capture/schema.js';
 import type { HeaderProblem } from './header.js';
 import type { NamedQuery } from './named-query.js';
@@ -95,7 +96,12 @@ export async function checkSql(
   return problems;
 }
 
-/** Tables and views a statement names, without its common table expressions. */
+/** Tables and views a macro of captures reads. */
+function readBy(name: string): readonly string[] {
+  return MACROS.find(({ signature }) => signature.startsWith(`${name}(`))?.reads ?? [];
+}
+
+/** Tables and views a statement names, or has macros read, without its common table expressions. */
 async function tablesIn(connection: DuckDBConnection, sql: string): Promise<Set<string>> {
   const result = await connection.runAndReadAll('SELECT json_serialize_sql($1::VARCHAR)', [sql]);
   const named = new Set<string>();
@@ -105,13 +111,16 @@ async function tablesIn(connection: DuckDBConnection, sql: string): Promise<Set<
     const {
       type,
       table_name: table,
+      function_name: called,
       cte_map: ctes,
     } = node as {
       type?: unknown;
       table_name?: unknown;
+      function_name?: unknown;
       cte_map?: { map?: { key: string }[] };
     };
     if (type === 'BASE_TABLE' && typeof table === 'string') named.add(table);
+    if (type === 'FUNCTION' && typeof called === 'string') for (const its of readBy(called)) named.add(its);
     for (const { key } of ctes?.map ?? []) own.add(key);
     for (const child of Object.values(node)) walk(child);
   };

@@ -367,6 +367,68 @@ describe('macros', () => {
     instance.closeSync();
   });
 
+  describe('call_site says where a call was made', () => {
+    const traced = join(dir, 'stacks.duckdb');
+    const stack = { depth: 1, run_id: 1 };
+    beforeAll(() =>
+      buildCapture(traced, {
+        processes: [{ pid: 100 }],
+        threads: [
+          { tid: 100, pid: 100, name: 'main' },
+          { tid: 101, pid: 100, name: 'helper' },
+        ],
+        cudaEvents: [
+          { op: 'cudaMalloc', tid: 100, stack_id: 1 },
+          { op: 'cudaMalloc', tid: 101, stack_id: 2 },
+          { op: 'cudaMalloc', tid: 101 },
+          { op: 'cudaMalloc', tid: 102 },
+        ],
+        tables: {
+          stacks: [
+            { ...stack, stack_id: 1 },
+            { ...stack, stack_id: 2 },
+          ],
+          frames: [
+            { stack_id: 1, position: 0, kind: 'native', address: 1, module: '/opt/train', function: 'step' },
+            { stack_id: 2, position: 0, kind: 'native', address: 2, module: '/usr/lib/libcudart.so.12' },
+          ],
+        },
+      }),
+    );
+    const sites = [{ site: 'step' }, { site: 'thread helper' }, { site: 'thread helper' }, { site: null }];
+
+    // A macro is pasted in: none of these names may be taken for one of the tables it reads.
+    test.each([['events'], ['s'], ['t'], ['c'], ['call_sites'], ['threads']])(
+      'asked of %s, with and without its name',
+      async (alias) => {
+        for (const of of ['', `${alias}.`]) {
+          const sql = `SELECT call_site(${of}stack_id, ${of}process_id, ${of}tid) AS site FROM events AS ${alias} ORDER BY call_id`;
+          const { stdout, stderr } = await run(['query', traced, sql, '-f', 'json']);
+          expect(stderr).toBe('');
+          expect(JSON.parse(stdout)).toEqual(sites);
+        }
+      },
+    );
+
+    test('of several captures opened as one, and by any DuckDB', async () => {
+      const sql = 'SELECT call_site(stack_id, process_id, tid) AS site FROM events ORDER BY run_id, call_id';
+      const second = join(dir, 'second.duckdb');
+      await buildCapture(second, {
+        capture: { capture_id: '00000000-0000-4000-8000-000000000002' },
+        processes: [{ pid: 100 }],
+        threads: [{ tid: 100, pid: 100, name: 'other' }],
+        cudaEvents: [{ op: 'cudaMalloc', tid: 100 }],
+      });
+      const { stdout } = await run(['query', traced, second, sql, '-f', 'json']);
+      expect(JSON.parse(stdout)).toEqual([...sites, { site: 'thread other' }]);
+      const instance = await DuckDBInstance.create(traced, { access_mode: 'READ_ONLY' });
+      const connection = await instance.connect();
+      expect((await connection.runAndReadAll(sql)).getRowObjectsJson()).toEqual(sites);
+      connection.closeSync();
+      instance.closeSync();
+    });
+  });
+
   test('docs/query.md lists them', () => {
     const text = readFileSync(join(PACKAGE_ROOT, 'docs', 'query.md'), 'utf8');
     for (const { signature, description } of MACROS)
