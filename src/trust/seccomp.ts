@@ -22,6 +22,20 @@ export interface Refusal {
 
 type FilterArch = 'x64' | 'arm64';
 
+/** Numbers from 424 on are the same on every architecture (Linux 5.1). */
+const NEWER = {
+  io_uring_setup: 425,
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  fspick: 433,
+  clone3: 435,
+  pidfd_getfd: 438,
+  mount_setattr: 442,
+} as const;
+
 /** System call numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. */
 const NUMBERS = {
   x64: {
@@ -61,16 +75,7 @@ const NUMBERS = {
     kexec_file_load: 320,
     bpf: 321,
     execveat: 322,
-    io_uring_setup: 425,
-    open_tree: 428,
-    move_mount: 429,
-    fsopen: 430,
-    fsconfig: 431,
-    fsmount: 432,
-    fspick: 433,
-    clone3: 435,
-    pidfd_getfd: 438,
-    mount_setattr: 442,
+    ...NEWER,
   },
   arm64: {
     socket: 198,
@@ -109,16 +114,7 @@ const NUMBERS = {
     kexec_file_load: 294,
     bpf: 280,
     execveat: 281,
-    io_uring_setup: 425,
-    open_tree: 428,
-    move_mount: 429,
-    fsopen: 430,
-    fsconfig: 431,
-    fsmount: 432,
-    fspick: 433,
-    clone3: 435,
-    pidfd_getfd: 438,
-    mount_setattr: 442,
+    ...NEWER,
   },
 } as const satisfies Record<FilterArch, Record<string, number>>;
 
