@@ -1,6 +1,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { EXIT, IngeroError } from '../errors.js';
 import { type EventTablePlan, planDdl, STORE, textOfName } from './ddl.js';
+import { enumValues } from './enum-values.js';
 import {
   type CaptureSchema,
   type ColumnSpec,
@@ -76,7 +77,7 @@ export async function planRebuild(workspace: Sources): Promise<RebuildPlan> {
       if (column.type !== 'NAME' || column.values !== undefined) continue;
       const lists: string[][] = [];
       for (const table of all.filter((one) => one.name === name)) {
-        lists.push(await enumValues(connection, table, column.name));
+        lists.push(await namesOf(connection, table, column.name));
       }
       names[column.name] = [...new Set(lists.flat())];
     }
@@ -159,15 +160,10 @@ function describedBy(comment: string): { description: string; unit?: string } {
   return description === undefined || unit === undefined ? { description: comment } : { description, unit };
 }
 
-async function enumValues(
-  connection: DuckDBConnection,
-  table: StoredEvents,
-  column: string,
-): Promise<string[]> {
+/** The names a column of an event table can hold; none where it holds no names. */
+async function namesOf(connection: DuckDBConnection, table: StoredEvents, column: string): Promise<string[]> {
   const type = [...table.rows.columns, ...table.args.columns].find(({ name }) => name === column)?.type;
-  if (type === undefined || !type.startsWith('ENUM')) return [];
-  const result = await connection.runAndReadAll(`SELECT unnest(enum_range(NULL::${type}))::VARCHAR`);
-  return result.getRows().map(([value]) => String(value));
+  return type === undefined ? [] : enumValues(connection, type);
 }
 
 /** Creates every table, view and comment in the output. */

@@ -1,5 +1,6 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { isDiskFull, OFFLINE } from '../capture/capture-file.js';
+import { enumValues } from '../capture/enum-values.js';
 import { readCaptureSchema } from '../capture/schema.js';
 import { ident, literal } from '../capture/sql-text.js';
 import { EXIT, IngeroError } from '../errors.js';
@@ -7,6 +8,7 @@ import { ingeroVersion } from '../paths.js';
 import { damaged, openFailure } from '../query/capture-file.js';
 import { openCapture } from '../query/open.js';
 import { type FileContents, readContents } from './contents.js';
+import { noSpace } from './old-capture.js';
 import { type MigrationPlan, MissingPart, planMigration, SOURCE } from './plan.js';
 
 /** Memory DuckDB may use; the process needs some 150 MB besides. */
@@ -167,14 +169,7 @@ async function withBoth<T>(
 function failure(cause: unknown, source: string, output: string): unknown {
   if (cause instanceof IngeroError) return cause;
   const error = cause as Error;
-  if (isDiskFull(error)) {
-    return new IngeroError(`There is no space left for ${output}; the original is unchanged.`, {
-      code: 'output-space',
-      exitCode: EXIT.output,
-      next: 'Free space, or give a path on another file system with --out.',
-      cause,
-    });
-  }
+  if (isDiskFull(error)) return noSpace(output, error);
   const message = error.message.split('\n')[0] ?? '';
   if (/set lock/i.test(message)) return openFailure(source, cause);
   return DAMAGE.test(message) ? damaged(source, message, cause) : cause;
@@ -192,14 +187,7 @@ async function enumNames(
   const tables = [...contents.store.values()];
   const types = new Set(tables.flatMap(({ columns }) => columns.map(({ type }) => type)));
   const names = new Map<string, readonly string[]>();
-  for (const type of types) {
-    if (!type.startsWith('ENUM')) continue;
-    const result = await connection.runAndReadAll(`SELECT unnest(enum_range(NULL::${type}))::VARCHAR`);
-    names.set(
-      type,
-      result.getRows().map(([name]) => String(name)),
-    );
-  }
+  for (const type of types) names.set(type, await enumValues(connection, type));
   return (type) => names.get(type) ?? [];
 }
 

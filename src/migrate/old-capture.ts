@@ -89,7 +89,8 @@ function notInPlace(file: string): IngeroError {
   );
 }
 
-function noSpace(output: string, cause: Error): IngeroError {
+/** What is said when a file system is full: `output-space`. */
+export function noSpace(output: string, cause: Error): IngeroError {
   return new IngeroError(`There is no space left for ${output}; the original is unchanged.`, {
     code: 'output-space',
     exitCode: EXIT.output,

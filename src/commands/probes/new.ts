@@ -4,6 +4,7 @@ import { BaseCommand } from '../../base-command.js';
 import { readCaptureSchema } from '../../capture/schema.js';
 import { EXIT, IngeroError } from '../../errors.js';
 import { makeSkeleton } from '../../packs/skeleton.js';
+import { outputFailure } from '../../query/sink.js';
 
 interface NewPack {
   name: string;
@@ -88,15 +89,6 @@ function writeNew(path: string, text: string): void {
   try {
     writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
   } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new IngeroError(
-      exists ? `${path} already exists.` : `${path} cannot be written: ${(cause as Error).message}`,
-      {
-        code: exists ? 'output-exists' : 'output-unwritable',
-        exitCode: EXIT.output,
-        ...(exists ? { expected: 'a new file' } : {}),
-        cause,
-      },
-    );
+    throw outputFailure(path, cause);
   }
 }

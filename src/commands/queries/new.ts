@@ -4,6 +4,7 @@ import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../base-command.js';
 import { EXIT, IngeroError } from '../../errors.js';
 import { configDirs, currentHost } from '../../packs/places.js';
+import { outputFailure } from '../../query/sink.js';
 import { skeletonQuery } from '../../query/skeleton.js';
 
 interface NewQuery {
@@ -47,16 +48,7 @@ export default class QueriesNew extends BaseCommand {
       if (flags.out === undefined) mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, skeletonQuery(args.name, flags.table), { flag: 'wx' });
     } catch (error) {
-      const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
-      throw new IngeroError(
-        exists ? `${path} exists already.` : `${path} cannot be written: ${(error as Error).message}`,
-        {
-          code: exists ? 'output-exists' : 'output-unwritable',
-          exitCode: EXIT.output,
-          next: 'Choose another name, or a file with --out.',
-          cause: error,
-        },
-      );
+      throw outputFailure(path, error);
     }
     this.log(
       `${path}\nCheck it with \`ingero queries validate ${path}\`, run it with \`ingero run-query ${args.name} FILE\`.`,
