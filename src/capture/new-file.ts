@@ -1,20 +1,10 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, chownSync, closeSync, linkSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { exitNow } from '../query/limits.js';
 import { PrivateDirectory } from '../query/private-directory.js';
 import { createOutput, outputFailure } from '../query/sink.js';
+import { syncToDisk } from '../sync-to-disk.js';
 
 /** Signals after which a half-written file must not stay. */
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
@@ -55,7 +45,7 @@ export async function writeNewFile<T>(
   try {
     checkFolder(temporary, path);
     const result = await write(temporary);
-    sync(temporary);
+    syncToDisk(temporary);
     publish(temporary, target, path, replace);
     return result;
   } catch (error) {
@@ -111,7 +101,7 @@ function publish(temporary: string, target: string, path: string, replace: boole
       chmodSync(temporary, 0o600);
       link(temporary, target);
     }
-    sync(dirname(target));
+    syncToDisk(dirname(target));
   } catch (cause) {
     throw outputFailure(path, cause);
   }
@@ -124,15 +114,5 @@ function link(temporary: string, target: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
     renameSync(temporary, target);
-  }
-}
-
-/** Waits until a file, or what a folder lists, is on disk. */
-function sync(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

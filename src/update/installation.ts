@@ -18,6 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { syncToDisk } from '../sync-to-disk.js';
 import { flock } from '../trust/libc.js';
 
 /** Where `update` installs when it does not run from an installation of its own. */
@@ -157,16 +158,6 @@ export class Installation {
     return last?.from !== undefined && last.from !== null && this.versions.includes(last.from)
       ? last.from
       : null;
-  }
-}
-
-/** Waits until a file, or what a folder lists, is on disk. */
-export function syncToDisk(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }
 

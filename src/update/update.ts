@@ -6,8 +6,9 @@ import { extract } from 'tar';
 import { EXIT, IngeroError } from '../errors.js';
 import { verifyFile } from '../evidence/verify.js';
 import { compareVersions } from '../packs/when.js';
+import { syncToDisk } from '../sync-to-disk.js';
 import type { TrustStore } from '../trust/trust-store.js';
-import { type AuditLine, type Installation, syncToDisk, versionOf } from './installation.js';
+import { type AuditLine, type Installation, versionOf } from './installation.js';
 import { type Bundle, type Mirror, SUMS } from './mirror.js';
 
 const READ_BYTES = 1 << 20;
