@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../paths.js';
 
-/** Where a pack was found: a folder of the command line, the user's or the host's, or those that ship. */
-export type PlaceKind = 'pack-dir' | 'user' | 'system' | 'built-in';
-
-/** A folder that may hold packs. */
-export interface PackPlace {
-  kind: PlaceKind;
+/** A folder that is looked into: one of the command line (`Given` is its flag), the user's, the host's, or the one that ships. */
+export interface Place<Given extends string> {
+  kind: Given | 'user' | 'system' | 'built-in';
   path: string;
 }
+
+/** A folder that may hold packs. */
+export type PackPlace = Place<'pack-dir'>;
+
+export type PlaceKind = PackPlace['kind'];
 
 /** What decides where configuration is: given in tests, else that of this process. */
 export interface ConfigHost {
@@ -49,12 +51,23 @@ function absolute(path: string | undefined): string | null {
   return path?.startsWith('/') ? path : null;
 }
 
-/** Every folder packs come from, in the order of precedence. */
-export function packPlaces(packDirs: readonly string[], { user, system }: ConfigDirs): PackPlace[] {
+/** Every folder to look into, in the order of precedence. `folder` is its name in a configuration folder. */
+export function placesOf<Given extends string>(
+  flag: Given,
+  given: readonly string[],
+  folder: string,
+  { user, system }: ConfigDirs,
+  shipped: string,
+): Place<Given>[] {
   return [
-    ...packDirs.map((path): PackPlace => ({ kind: 'pack-dir', path })),
-    ...(user === null ? [] : [{ kind: 'user' as const, path: join(user, 'probes.d') }]),
-    ...(system === null ? [] : [{ kind: 'system' as const, path: join(system, 'probes.d') }]),
-    { kind: 'built-in', path: join(PACKAGE_ROOT, 'probes') },
+    ...given.map((path) => ({ kind: flag, path })),
+    ...(user === null ? [] : [{ kind: 'user' as const, path: join(user, folder) }]),
+    ...(system === null ? [] : [{ kind: 'system' as const, path: join(system, folder) }]),
+    { kind: 'built-in', path: shipped },
   ];
+}
+
+/** Every folder packs come from, in the order of precedence. */
+export function packPlaces(packDirs: readonly string[], dirs: ConfigDirs): PackPlace[] {
+  return placesOf('pack-dir', packDirs, 'probes.d', dirs, join(PACKAGE_ROOT, 'probes'));
 }

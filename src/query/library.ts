@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
-import { type ConfigDirs, configDirs, currentHost } from '../packs/places.js';
+import { type ConfigDirs, configDirs, currentHost, type Place, placesOf } from '../packs/places.js';
 import { nearest } from '../packs/suggest.js';
 import { PACKAGE_ROOT } from '../paths.js';
 import { type HeaderProblem, parseHeader } from './header.js';
@@ -13,11 +13,8 @@ export const QUERY_DIR = join(PACKAGE_ROOT, 'queries');
 /** A query file is a page of text; anything larger is another file. */
 const MAX_BYTES = 256 * 1024;
 
-/** Where a query was found: a folder of the command line, the user's or the host's, or those that ship. */
-export interface QueryPlace {
-  kind: 'query-dir' | 'user' | 'system' | 'built-in';
-  path: string;
-}
+/** A folder that may hold queries. */
+export type QueryPlace = Place<'query-dir'>;
 
 export interface ParsedQuery {
   query: NamedQuery | undefined;
@@ -33,13 +30,8 @@ export interface QueryEntry {
 }
 
 /** Every folder queries come from, in the order of precedence. */
-export function queryPlaces(queryDirs: readonly string[], { user, system }: ConfigDirs): QueryPlace[] {
-  return [
-    ...queryDirs.map((path): QueryPlace => ({ kind: 'query-dir', path })),
-    ...(user === null ? [] : [{ kind: 'user' as const, path: join(user, 'queries.d') }]),
-    ...(system === null ? [] : [{ kind: 'system' as const, path: join(system, 'queries.d') }]),
-    { kind: 'built-in', path: QUERY_DIR },
-  ];
+export function queryPlaces(queryDirs: readonly string[], dirs: ConfigDirs): QueryPlace[] {
+  return placesOf('query-dir', queryDirs, 'queries.d', dirs, QUERY_DIR);
 }
 
 /** Reads and checks one query file. Problems name the file as `path`. */
