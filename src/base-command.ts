@@ -23,6 +23,13 @@ export abstract class BaseCommand extends Command {
     return this.fail(error);
   }
 
+  /** Tells that one of several files failed, where JSON does not say it; the exit code is that of the first to fail. */
+  protected failOne(error: IngeroError): void {
+    const before = process.exitCode;
+    if (!this.jsonEnabled()) this.fail(error);
+    process.exitCode = before ?? error.exitCode;
+  }
+
   /** Prints an error as the command's form of output wants it, and sets the exit code. */
   protected fail(error: IngeroError): void {
     if (this.jsonEnabled()) {

@@ -1,9 +1,8 @@
-import { Args } from '@oclif/core';
 import { BaseCommand } from '../base-command.js';
 import { type Explanation, explain } from '../explain/explain.js';
 import { renderExplanation } from '../explain/text.js';
 import { expandFiles } from '../query/files.js';
-import { limitFlags } from '../query/flags.js';
+import { capturesArg, limitFlags } from '../query/flags.js';
 import { readLibrary } from '../query/library.js';
 import { liveField, liveNote } from '../query/session.js';
 import { withCapture } from '../query/with-capture.js';
@@ -20,10 +19,7 @@ export default class Explain extends BaseCommand {
 
   static override strict = false;
   static override args = {
-    file: Args.string({
-      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
-      required: true,
-    }),
+    file: capturesArg,
   };
 
   static override flags = limitFlags;

@@ -34,16 +34,10 @@ export default class Info extends BaseCommand {
         for (const line of infoLines(info)) this.log(line);
       } catch (error) {
         if (!(error instanceof IngeroError)) throw error;
-        this.failFor(file, error, result);
+        result.files.push({ file, ...error.toJSON() });
+        this.failOne(error);
       }
     }
     return result;
-  }
-
-  private failFor(file: string, error: IngeroError, result: Result): void {
-    const before = process.exitCode;
-    if (this.jsonEnabled()) result.files.push({ file, ...error.toJSON() });
-    else this.fail(error);
-    process.exitCode = before ?? error.exitCode;
   }
 }

@@ -95,10 +95,8 @@ export default class Migrate extends BaseCommand {
         result.files.push(await this.migrateOne(file, options));
       } catch (error) {
         if (!(error instanceof IngeroError)) throw error;
-        const before = process.exitCode;
-        if (this.jsonEnabled()) result.files.push({ file, ...error.toJSON() });
-        else this.fail(error);
-        process.exitCode = before ?? error.exitCode;
+        result.files.push({ file, ...error.toJSON() });
+        this.failOne(error);
       }
     }
     return result;

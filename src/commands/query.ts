@@ -6,7 +6,7 @@ import { historyPath } from '../prompt/history.js';
 import { Prompt } from '../prompt/prompt.js';
 import { execute } from '../query/execute.js';
 import { splitFiles } from '../query/files.js';
-import { openOptions, type ResultFlags, resultFlags } from '../query/flags.js';
+import { capturesArg, openOptions, type ResultFlags, resultFlags } from '../query/flags.js';
 import { bindFreeParams, type FreeParams, parseFreeParams } from '../query/free-params.js';
 import { QueryLibrary } from '../query/library.js';
 import { boundMemory, exitNow, parseSize } from '../query/limits.js';
@@ -52,10 +52,7 @@ export default class Query extends BaseCommand {
 
   static override strict = false;
   static override args = {
-    file: Args.string({
-      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
-      required: true,
-    }),
+    file: capturesArg,
     sql: Args.string({
       ignoreStdin: true,
       description:

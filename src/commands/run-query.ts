@@ -4,7 +4,7 @@ import { EXIT, IngeroError } from '../errors.js';
 import { didYouMean } from '../packs/suggest.js';
 import { caveats } from '../query/caveats.js';
 import { expandFiles } from '../query/files.js';
-import { queryDirFlag, type ResultFlags, resultFlags } from '../query/flags.js';
+import { capturesArg, queryDirFlag, type ResultFlags, resultFlags } from '../query/flags.js';
 import { QueryLibrary } from '../query/library.js';
 import type { NamedQuery } from '../query/named-query.js';
 import { flagOf, givenParams, paramFlags } from '../query/param-flags.js';
@@ -36,10 +36,7 @@ export default class RunQuery extends BaseCommand {
   static override strict = false;
   static override args = {
     name: Args.string({ description: 'Name of the query.', required: true }),
-    file: Args.string({
-      description: 'Capture file; several, or a pattern in quotes, are asked as one.',
-      required: true,
-    }),
+    file: capturesArg,
   };
 
   static override flags = {

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { durationFlag } from '../duration.js';
 import { EXIT, IngeroError } from '../errors.js';
 import { FORMATS, type FormatName } from './format.js';
@@ -21,6 +21,12 @@ const size = Flags.custom<string>({
     }
     return text;
   },
+});
+
+/** The captures of a command that asks several as one; more of them follow in `argv`. */
+export const capturesArg = Args.string({
+  description: 'Capture file; several, or a pattern in quotes, are asked as one.',
+  required: true,
 });
 
 /** `--query-dir`, for commands that look queries up by name. */
