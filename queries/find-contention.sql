@@ -84,10 +84,7 @@ pairs AS (
 any_waits AS NOT MATERIALIZED (
   SELECT run_id, call_id, parent_id, process_id, slice, tid, start_time, duration_ns, op, current_device, stack_id
   FROM calls
-  WHERE status = 'ok' AND op IN (
-      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-      'cuStreamSynchronize', 'cuEventSynchronize'
-    )
+  WHERE status = 'ok' AND op LIKE 'cu%Synchronize%'
 ),
 -- What the runtime or NCCL asks the driver for: that is their call.
 nested AS MATERIALIZED (

@@ -68,10 +68,7 @@ waits AS (
   SELECT process_id, tid, op, current_device, stack_id, epoch_ns(start_time) AS from_ns, epoch_ns(start_time) + duration_ns AS to_ns
   FROM events
   ANTI JOIN nested USING (run_id, call_id)
-  WHERE status = 'ok' AND (layer = 'nccl' AND op NOT LIKE 'ncclComm%' OR op IN (
-      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-      'cuStreamSynchronize', 'cuEventSynchronize'
-    ))
+  WHERE status = 'ok' AND (layer = 'nccl' AND op NOT LIKE 'ncclComm%' OR op LIKE 'cu%Synchronize%')
 ),
 waited_in AS (
   SELECT

@@ -41,10 +41,7 @@ waits AS (
   SELECT *
   FROM events e
   ANTI JOIN nested USING (run_id, call_id)
-  WHERE status = 'ok' AND op IN (
-      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-      'cuStreamSynchronize', 'cuEventSynchronize'
-    )
+  WHERE status = 'ok' AND op LIKE 'cu%Synchronize%'
 ),
 together AS (SELECT max(from_ns) AS from_ns, min(to_ns) AS to_ns, count(*) AS ranks FROM ranks),
 waited AS (

@@ -31,12 +31,7 @@ WITH calls AS NOT MATERIALIZED (
     op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' AS is_launch
   FROM events
   WHERE layer IN ('runtime', 'driver')
-    AND (
-      (op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%') AND status = 'ok' OR op IN (
-        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-        'cuStreamSynchronize', 'cuEventSynchronize'
-      )
-    )
+    AND ((op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%') AND status = 'ok' OR op LIKE 'cu%Synchronize%')
 ),
 spans AS (
   SELECT process_id, tid, greatest(max(epoch_ns(start_time) + coalesce(duration_ns, 0)) - epoch_ns(min(start_time)), 1) AS span_ns

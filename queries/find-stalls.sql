@@ -40,10 +40,7 @@ waits AS (
     quantile_cont(duration_ns, 0.5) OVER (PARTITION BY process_id, op) AS median_ns,
     count(*) OVER (PARTITION BY process_id, op) AS others
   FROM events e
-  WHERE status = 'ok' AND op IN (
-      'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-      'cuStreamSynchronize', 'cuEventSynchronize'
-    )
+  WHERE status = 'ok' AND op LIKE 'cu%Synchronize%'
     -- Not what the runtime or NCCL asks the driver for: that is their call.
     AND NOT EXISTS (SELECT 1 FROM events o WHERE o.run_id = e.run_id AND o.call_id = e.parent_id AND o.layer IN ('runtime', 'driver', 'nccl'))
 ),

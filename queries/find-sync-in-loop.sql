@@ -30,15 +30,15 @@ WITH calls AS NOT MATERIALIZED (
     run_id, process_id, tid, call_id, parent_id, start_time, duration_ns, current_device, stack_id,
     -- Which of the waits it is; NULL for a launch. A small number instead of a name, since millions of them are put in order.
     nullif(list_position([
-        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-        'cuStreamSynchronize', 'cuEventSynchronize'
+        'cudaDeviceSynchronize', 'cudaThreadSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize',
+        'cuCtxSynchronize', 'cuCtxSynchronize_v2', 'cuStreamSynchronize', 'cuEventSynchronize'
       ], op), 0)::UTINYINT AS wait_op
   FROM events
   WHERE layer IN ('runtime', 'driver')
     AND (
       op LIKE 'cudaLaunch%' OR op LIKE 'cuLaunch%' OR status = 'ok' AND op IN (
-        'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-        'cuStreamSynchronize', 'cuEventSynchronize'
+        'cudaDeviceSynchronize', 'cudaThreadSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize',
+        'cuCtxSynchronize', 'cuCtxSynchronize_v2', 'cuStreamSynchronize', 'cuEventSynchronize'
       )
     )
 ),
@@ -112,8 +112,8 @@ SELECT
   p.rank,
   f.device,
   [
-    'cudaDeviceSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize', 'cuCtxSynchronize', 'cuCtxSynchronize_v2',
-    'cuStreamSynchronize', 'cuEventSynchronize'
+    'cudaDeviceSynchronize', 'cudaThreadSynchronize', 'cudaStreamSynchronize', 'cudaEventSynchronize',
+    'cuCtxSynchronize', 'cuCtxSynchronize_v2', 'cuStreamSynchronize', 'cuEventSynchronize'
   ][f.wait_op] AS op,
   call_site(f.stack_id, f.process_id, f.tid) AS site,
   f.first_time,
