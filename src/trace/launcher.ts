@@ -26,11 +26,27 @@ export const FAILURE_FD = 4;
 /** The tracer's handle on the waiting launcher, which becomes the command. */
 export class Launcher {
   readonly child: ChildProcess;
+  /** How the launcher, or the command it became, ended. It may end before it has an order. */
+  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** Resolves when the launcher has become the command or ended: with what it said of a failure, or nothing. */
+  readonly #refusal: Promise<string>;
   readonly #env: Environment;
 
   private constructor(child: ChildProcess, env: Environment) {
     this.child = child;
     this.#env = env;
+    this.ended = new Promise((resolve) => {
+      child.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    const failures = child.stdio[FAILURE_FD] as Socket;
+    this.#refusal = new Promise((resolve) => {
+      let reason = '';
+      failures.setEncoding('utf8');
+      failures.on('data', (text: string) => {
+        reason += text;
+      });
+      failures.once('close', () => resolve(reason));
+    });
   }
 
   /**
@@ -53,21 +69,13 @@ export class Launcher {
   }
 
   /** Lets the launcher become the command. Resolves when it has, with null, or with the reason why it could not. */
-  launch(order: Omit<LaunchOrder, 'env'>): Promise<string | null> {
+  async launch(order: Omit<LaunchOrder, 'env'>): Promise<string | null> {
     this.#hold(true);
     const orders = this.child.stdio[ORDER_FD] as Socket;
-    const failures = this.child.stdio[FAILURE_FD] as Socket;
     // A launcher that was killed takes no order; its exit says so.
     orders.on('error', () => {});
     orders.end(JSON.stringify({ ...order, env: this.#env } satisfies LaunchOrder));
-    return new Promise((resolve) => {
-      let reason = '';
-      failures.setEncoding('utf8');
-      failures.on('data', (text: string) => {
-        reason += text;
-      });
-      failures.once('close', () => resolve(reason === '' ? null : reason));
-    });
+    return (await this.#refusal) || null;
   }
 
   /** Whether this process stays for the launcher's sake. One without an order ends when this process does. */

@@ -521,7 +521,7 @@ export class TraceSession {
     if (target.kind !== 'command' || launcher === null) return;
     const { child } = launcher;
     this.#command = child;
-    child.once('exit', (code, signal) => {
+    void launcher.ended.then(({ code, signal }) => {
       this.#commandStatus = code;
       this.#end({
         reason: 'target-exited',

@@ -196,6 +196,26 @@ describe.skipIf(!requireRootAndBpf())('a trace', () => {
     expect(seconds).toBeLessThan(4);
   });
 
+  test('whose command is killed before it begins ends, and says so', async () => {
+    const trace = tracer.start(['--json', ...steady()]);
+    // The launcher is the first process a trace starts.
+    const children = `/proc/${trace.pid}/task/${trace.pid}/children`;
+    let launcher = '';
+    while (launcher === '') {
+      await sleep(5);
+      launcher = readFileSync(children, 'utf8').trim();
+    }
+    globalThis.process.kill(Number(launcher), 'SIGKILL');
+    const ended = await Promise.race([trace.ended, sleep(15_000, null)]);
+    if (ended === null) trace.signal('SIGKILL');
+    expect(ended).not.toBeNull();
+    expect(summaryOf(ended as TraceResult)).toMatchObject({
+      end_reason: 'target-exited',
+      end_detail: 'killed by SIGKILL',
+    });
+    await expectComplete(trace.capture);
+  });
+
   test('that ends amid calls has all of them whole, but the one on its way', async () => {
     const process = await waiting('steady', '1000000');
     const trace = tracer.start(['--pid', String(process.pid), '--duration', '1s']);
