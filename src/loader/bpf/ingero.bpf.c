@@ -653,8 +653,21 @@ static __always_inline int leave_out(struct thread *thread, struct probe *probe,
 	return 0;
 }
 
+/*
+ * Keeps a program on the stack of its task. Since 6.13 the kernel gives programs of type kprobe that use 64 bytes of
+ * stack or more one per CPU (bpf_enable_priv_stack in kernel/bpf/verifier.c), made for programs that are not entered
+ * twice on a CPU. Those of uprobes are: where the kernel is preemptible (CONFIG_PREEMPT, CONFIG_PREEMPT_LAZY) another
+ * thread may begin one while this one waits, and they would overwrite each other's pointers. A program with a tail call
+ * has no such stack. This one is never made; the verifier knows, and takes it out.
+ */
+static __always_inline void stay_on_stack_of_task(void)
+{
+	asm volatile("r0 = 0; if r0 == 0 goto +1; call %[tail_call]" : : [tail_call] "i"(BPF_FUNC_tail_call) : "r0");
+}
+
 static __always_inline int enter(struct pt_regs *ctx, const int can_sleep)
 {
+	stay_on_stack_of_task();
 	u32 id = bpf_get_attach_cookie(ctx);
 	struct probe *probe = bpf_map_lookup_elem(&probes, &id);
 	struct counters *c = bpf_map_lookup_elem(&counters, &id);
@@ -864,6 +877,7 @@ static __always_inline int no_frame(struct thread *thread, struct pt_regs *ctx)
  */
 static __always_inline int leave(struct pt_regs *ctx, const int can_sleep)
 {
+	stay_on_stack_of_task();
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!thread)
