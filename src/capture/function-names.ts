@@ -23,11 +23,32 @@ interface CodeFile {
   names: Map<number, CodeName>;
 }
 
+/** A file code is in, as its process names it. */
+export type MappedFile = Pick<CodeRange, 'path' | 'inode'>;
+
 /** Names of functions, from the symbols of the files that processes map. */
 export class FunctionNames {
   readonly #files = new Map<string, CodeFile | null>();
+  /** Files that processes are known to map, by path: the build-id comes when it is first asked for. */
+  readonly #known = new Map<string, string | null | undefined>();
   #open = 0;
   #functions = 0;
+
+  /** Tells of a file that processes map, for those that will have ended when their stacks are read. */
+  know(path: string): void {
+    if (!this.#known.has(path)) this.#known.set(path, undefined);
+  }
+
+  /** The file with this build-id, of those it was told of. */
+  withBuildId(buildId: string): MappedFile | undefined {
+    for (const [path, known] of this.#known) {
+      const id = known === undefined ? buildIdOf(path) : known;
+      this.#known.set(path, id);
+      // The inode tells files without a build-id apart.
+      if (id === buildId) return { path, inode: 0 };
+    }
+    return undefined;
+  }
 
   /**
    * What is known of the code at an offset in a file a process maps. Null where the file cannot be read any more, or from here,
@@ -36,7 +57,7 @@ export class FunctionNames {
    */
   at(
     pid: number,
-    code: CodeRange,
+    code: MappedFile,
     buildId: string | null,
     offset: bigint,
     isCaller: boolean,
@@ -59,14 +80,13 @@ export class FunctionNames {
   }
 
   /** The file here, or else that in the process's own root: in a container a path names another one. */
-  #read(pid: number, code: CodeRange, buildId: string | null): CodeFile | null {
+  #read(pid: number, code: MappedFile, buildId: string | null): CodeFile | null {
     if (code.path === null) return null;
     for (const path of [code.path, `/proc/${pid}/root${code.path}`]) {
       if (this.#open === MAX_FILES) return null;
       const elf = unlessDamaged(() => ElfFile.open(path));
       if (elf === null) continue;
-      // The kernel fills shorter build-ids up with zeros.
-      const id = unlessDamaged(() => elf.buildId)?.padEnd(2 * BUILD_ID_BYTES, '0') ?? null;
+      const id = paddedBuildId(elf);
       const isMapped = buildId === null ? elf.inode === code.inode : id === buildId;
       const functions = isMapped ? unlessDamaged(() => elf.functions()) : null;
       if (functions !== null && this.#functions + functions.starts.length <= MAX_FUNCTIONS) {
@@ -78,6 +98,19 @@ export class FunctionNames {
     }
     return null;
   }
+}
+
+/** The kernel fills shorter build-ids up with zeros. */
+function paddedBuildId(elf: ElfFile): string | null {
+  return unlessDamaged(() => elf.buildId)?.padEnd(2 * BUILD_ID_BYTES, '0') ?? null;
+}
+
+function buildIdOf(path: string): string | null {
+  const elf = unlessDamaged(() => ElfFile.open(path));
+  if (elf === null) return null;
+  const id = paddedBuildId(elf);
+  elf.close();
+  return id;
 }
 
 function nameAt({ elf, buildId, functions }: CodeFile, offset: number): CodeName {

@@ -147,8 +147,10 @@ class Recorder {
         break;
       case 'process':
         this.#described.set(message.info.pid, message.info);
+        if (message.info.exe !== null) this.#stacks.know(message.info.exe);
         break;
       case 'probes':
+        for (const { path } of message.libraries) this.#stacks.know(path as string);
         this.#write(async () => {
           await this.#file.insert('libraries', message.libraries);
           await this.#file.insert('probes', message.probes);

@@ -1,7 +1,7 @@
 import { type CodeRange, codeRanges } from '../discovery/maps.js';
 import { BUILD_ID_BYTES, MAX_FRAMES, STACK } from '../ring/record.js';
 import type { Row } from './capture-file.js';
-import { FunctionNames } from './function-names.js';
+import { FunctionNames, type MappedFile } from './function-names.js';
 import { redactedHash } from './redact.js';
 
 /** bpf_stack_build_id.status of linux/bpf.h: a build-id and an offset are there. */
@@ -48,6 +48,11 @@ export class Stacks {
     return id;
   }
 
+  /** Tells of a file that traced processes have code in: it stands for one that ends before its stacks are read. */
+  know(path: string): void {
+    this.#names.know(path);
+  }
+
   /** Takes the stack record that starts at word `at`. Looks up the files of its frames while their process lives. */
   meet(words: Uint32Array, at: number): void {
     const id = this.idOf(words[at + STACK.hash] as number, words[at + STACK.hash + 1] as number);
@@ -77,11 +82,13 @@ export class Stacks {
     const offset =
       place?.offset ?? (code === undefined || code.path === null ? null : offsetIn(code, address));
     const buildId = place?.buildId ?? null;
+    const file: MappedFile | undefined =
+      code ?? (buildId === null ? undefined : this.#names.withBuildId(buildId));
     const name =
-      code === undefined || offset === null ? null : this.#names.at(pid, code, buildId, offset, isCaller);
+      file === undefined || offset === null ? null : this.#names.at(pid, file, buildId, offset, isCaller);
     return {
       address: this.#shown(address),
-      module: code?.path ?? null,
+      module: file?.path ?? null,
       build_id: buildId ?? name?.build_id ?? null,
       module_offset: offset,
       function: name?.function ?? null,

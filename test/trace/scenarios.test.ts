@@ -121,6 +121,21 @@ describe.skipIf(!requireRootAndBpf())('a traced scenario', () => {
     expect(captured).toEqual(told);
   });
 
+  test('threads: they end at once, and the functions on their stacks have names all the same', async () => {
+    const result = await tracer.run(['--json', '--stacks', '--', workload.gpuScenarios, 'threads']);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const frames = await query(
+      result.capture,
+      `SELECT DISTINCT position, regexp_extract(module, '[^/]*$') AS module, function
+       FROM frames WHERE position = 0 AND function = 'cudaMemcpyAsync' OR position = 1 ORDER BY position, function`,
+    );
+    expect(frames).toEqual([
+      { position: 0, module: 'libcudart.so.13', function: 'cudaMemcpyAsync' },
+      { position: 1, module: 'gpu-scenarios', function: 'do_calls' },
+      { position: 1, module: 'gpu-scenarios', function: 'thread_main' },
+    ]);
+  });
+
   test('threads: each thread with its own calls, its tid and its name', async () => {
     // Long enough for its process to be looked at while it lives.
     const { capture, truth } = await trace('threads', '--pause-us', '3000');
