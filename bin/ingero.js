@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { fileURLToPath } from 'node:url';
 import { start } from '../dist/start.js';
 
 await start(process.argv.slice(2), async () => {
@@ -6,5 +7,7 @@ await start(process.argv.slice(2), async () => {
   process.env.HOME ??= '/';
   process.env.SHELL ??= '/bin/sh';
   const { execute } = await import('@oclif/core');
-  await execute({ dir: import.meta.url });
+  // A plugin is code in the home directory of whoever starts this, root's sudo among them.
+  const root = fileURLToPath(import.meta.url);
+  await execute({ loadOptions: { root, userPlugins: false, devPlugins: false } });
 });

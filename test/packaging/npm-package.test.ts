@@ -1,5 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -81,6 +90,25 @@ describe('the npm package', () => {
     expect(stdout).toContain('cudaErrorMemoryAllocation');
     // The BPF object is found and is the one of the digest, whether or not this kernel takes it.
     expect(run('check').stdout).not.toMatch(/released with|ENOENT/);
+  });
+
+  test('runs no plugin that a home folder has, as oclif would', () => {
+    const home = join(work, 'home');
+    const plugins = join(home, '.local/share/ingero');
+    const plugin = join(plugins, 'node_modules/planted');
+    mkdirSync(plugin, { recursive: true });
+    const named = { name: 'ingero', oclif: { plugins: [{ name: 'planted', type: 'user' }] } };
+    writeFileSync(join(plugins, 'package.json'), JSON.stringify(named));
+    const described = { name: 'planted', version: '1.0.0', oclif: { hooks: { init: './hook.js' } } };
+    writeFileSync(join(plugin, 'package.json'), JSON.stringify(described));
+    const ran = join(work, 'ran');
+    const hook = `exports.default = () => require('node:fs').writeFileSync(${JSON.stringify(ran)}, '');`;
+    writeFileSync(join(plugin, 'hook.js'), hook);
+    const { status } = spawnSync(process.execPath, [join(work, 'package/bin/ingero.js'), 'queries'], {
+      env: { PATH: process.env.PATH, HOME: home },
+    });
+    expect(status).toBe(0);
+    expect(existsSync(ran)).toBe(false);
   });
 });
 
