@@ -534,6 +534,10 @@ export type SelfObservationsRow = {
   busy_threads: number;
   /** What recording took from the one that calls most, in percent of a core: its calls times what a call costs by its cost class (docs/overhead.md) [percent] */
   overhead_percent: number;
+  /** The part of bpf_run_ns spent in the programs at entries of functions [ns] */
+  bpf_entry_ns?: bigint | null;
+  /** The part of bpf_run_ns spent in the programs at returns; the rest finds libraries that are loaded [ns] */
+  bpf_return_ns?: bigint | null;
 };
 
 /** Every time recording stepped down, or back up, to keep within its bounds. */

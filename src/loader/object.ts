@@ -43,6 +43,13 @@ export interface LoadOptions {
 const PROBE_PROGRAMS = ['on_entry', 'on_return', 'on_entry_text', 'on_return_text', 'on_load'] as const;
 export type ProgramName = (typeof PROBE_PROGRAMS)[number];
 
+/** Time spent in programs, ns: in all of them, and of it in those at the entries of functions and at their returns. */
+export interface RunTime {
+  allNs: bigint;
+  entryNs: bigint;
+  returnNs: bigint;
+}
+
 /** A ring buffer map and its size in bytes. */
 export interface Ring {
   fd: number;
@@ -229,14 +236,16 @@ export class BpfObject {
     this.#update('probes', u32(id), encodeProbe(probe, withoutStack));
   }
 
-  /** Time spent in all programs so far, ns; null when the kernel does not count it (kernel.bpf_stats_enabled). */
-  runNs(): bigint | null {
-    let total = 0n;
-    for (const name of PROBE_PROGRAMS) {
+  /** Time spent in programs so far; null when the kernel does not count it (kernel.bpf_stats_enabled). */
+  runTime(): RunTime | null {
+    const times = PROBE_PROGRAMS.map((name) => {
       const info = readFileSync(`/proc/self/fdinfo/${this.programFd(name)}`, 'utf8');
-      total += BigInt(/^run_time_ns:\t(\d+)$/m.exec(info)?.[1] ?? 0);
-    }
-    return total === 0n ? null : total;
+      return [name, BigInt(/^run_time_ns:\t(\d+)$/m.exec(info)?.[1] ?? 0)] as const;
+    });
+    const sum = (start: string): bigint =>
+      times.reduce((total, [name, ns]) => (name.startsWith(start) ? total + ns : total), 0n);
+    const allNs = sum('');
+    return allNs === 0n ? null : { allNs, entryNs: sum('on_entry'), returnNs: sum('on_return') };
   }
 
   /** Adds a process to the filter. */

@@ -69,15 +69,18 @@ export class OverheadWatch {
     const percent = overheadPercent(loads, this.level, intervalMs, busiestShare);
     this.highestPercent = Math.max(this.highestPercent, percent);
     const { user, system } = process.cpuUsage();
+    const runTime = this.#object.runTime();
     const row: Row = {
       observed_at: wallClockNs(),
       cpu_ns: BigInt(user + system) * 1000n,
       rss_bytes: BigInt(process.memoryUsage.rss()),
       ring_high_water: ringHighWater,
       flush_max_ns: flushMaxNs,
-      bpf_run_ns: this.#object.runNs(),
+      bpf_run_ns: runTime?.allNs ?? null,
       busy_threads: busyThreads,
       overhead_percent: percent,
+      bpf_entry_ns: runTime?.entryNs ?? null,
+      bpf_return_ns: runTime?.returnNs ?? null,
     };
     this.#send({ type: 'rows', table: 'self_observations', rows: [row] });
     const step = this.#governor?.observe(loads, intervalMs, busiestShare) ?? null;

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { callCost, Governor, type Level, levelName, overheadPercent } from '../../src/trace/governor.js';
 import { expectBalanced, one, query } from './support/capture.js';
@@ -109,6 +110,25 @@ describe.skipIf(!requireRootAndBpf())('the overhead of a trace', () => {
     expect(row?.ring_high_water).toBeGreaterThan(0);
     expect(row?.ring_high_water).toBeLessThan(1);
     expect(await query(capture, 'SELECT * FROM governor_steps')).toEqual([]);
+  });
+
+  test('has the time of the programs at entries and at returns, where the kernel counts it', async () => {
+    const setting = '/proc/sys/kernel/bpf_stats_enabled';
+    const before = readFileSync(setting, 'utf8');
+    writeFileSync(setting, '1');
+    try {
+      const { capture } = await tracer.run(['--json', '--', workload.gpuScenarios, 'steady', '300']);
+      const row = await one(
+        capture,
+        'SELECT bpf_run_ns, bpf_entry_ns, bpf_return_ns FROM self_observations ORDER BY observed_at DESC LIMIT 1',
+      );
+      const { bpf_run_ns: all, bpf_entry_ns: entry, bpf_return_ns: atReturn } = row as Record<string, bigint>;
+      expect(entry).toBeGreaterThan(0n);
+      expect(atReturn).toBeGreaterThan(0n);
+      expect((entry as bigint) + (atReturn as bigint)).toBeLessThanOrEqual(all as bigint);
+    } finally {
+      writeFileSync(setting, before);
+    }
   });
 
   test('above the limit steps down with a row for it: the account holds and weights stand for the calls left out', async () => {
