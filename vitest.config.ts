@@ -35,7 +35,7 @@ export default defineConfig({
           ...shared,
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: ALONE,
+          exclude: [...ALONE, 'test/kernels/**'],
           // Two cores, and much waiting for programs.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

@@ -255,7 +255,7 @@ function bpfCheck(facts: HostFacts, trial: BpfTrial): Check {
     trial.detail,
     prerequisites.length > 0
       ? `Mend ${prerequisites.join(', ')} first, then check again.`
-      : 'Kernels without multi-uprobe links (before 6.6) take CAP_SYS_ADMIN for a probe. Seccomp profiles of containers and security modules refuse bpf(2) too; if it is none of these, report the message.',
+      : 'Linux 5.15 or newer is needed, and before 6.6 CAP_SYS_ADMIN (there are no multi-uprobe links). Seccomp profiles of containers and security modules refuse bpf(2) too; if it is none of these, report the message.',
   );
 }
 

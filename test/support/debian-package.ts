@@ -3,11 +3,18 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../src/paths.js';
 
-/** A library in a package of Debian's. */
-export interface DebianLibrary {
+export type DebianArch = 'amd64' | 'arm64';
+
+export interface DebianPackage {
   suite: string;
   component: 'main' | 'contrib' | 'non-free';
   package: string;
+  /** That of the host unless it is another. */
+  arch?: DebianArch;
+}
+
+/** A library in a package of Debian's for this machine. */
+export interface DebianLibrary extends Omit<DebianPackage, 'arch'> {
   /** Name of the library's file. */
   file: RegExp;
 }
@@ -18,17 +25,15 @@ export type Fetched = { path: string } | { reason: string };
 /** How long a server may be silent. */
 const TIMEOUT_S = 10;
 
-/**
- * Downloads a package with apt, configured by options alone so that nothing of the system's configuration
- * changes, and unpacks it below build/. What is already there is not fetched again.
- */
+/** The library, in its package unpacked below build/; what is already there is not fetched again. */
 export function fetchPackage(library: DebianLibrary): Fetched {
   const name = `${library.package}_${library.suite}`;
   const dir = join(PACKAGE_ROOT, 'build', 'debian', name);
   if (!existsSync(dir)) {
     const partial = `${dir}.partial-${process.pid}`;
     try {
-      download(library, partial);
+      const deb = downloadPackage(library, partial);
+      execFileSync('dpkg-deb', ['-x', deb, join(partial, 'root')], { stdio: 'pipe' });
       renameSync(join(partial, 'root'), dir);
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: Buffer | null };
@@ -63,8 +68,15 @@ function debianMirror(): string {
   throw new Error('apt here has no Debian mirror');
 }
 
-function download({ suite, component, package: name }: DebianLibrary, dir: string): void {
-  for (const folder of ['lists/partial', 'cache/archives/partial', 'root']) {
+/**
+ * Downloads a package into a folder with apt, configured by options alone so that nothing of the system's configuration
+ * changes, and returns its path.
+ */
+export function downloadPackage(
+  { suite, component, package: name, arch }: DebianPackage,
+  dir: string,
+): string {
+  for (const folder of ['lists/partial', 'cache/archives/partial']) {
     mkdirSync(join(dir, folder), { recursive: true });
   }
   const sources = join(dir, 'debian.sources');
@@ -81,6 +93,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
     ...['Dir::Etc::sourceparts=/dev/null', `Dir::Etc::sourcelist=${sources}`],
     ...[`Dir::State::lists=${dir}/lists`, `Dir::Cache=${dir}/cache`, 'APT::Sandbox::User=root'],
     ...['Acquire::Retries=1', `Acquire::http::Timeout=${TIMEOUT_S}`, 'APT::Update::Error-Mode=any'],
+    ...(arch === undefined ? [] : [`APT::Architecture=${arch}`, `APT::Architectures=${arch}`]),
   ].flatMap((option) => ['-o', option]);
   const apt = (...args: string[]): void => {
     execFileSync('apt-get', ['-q', ...options, ...args], { cwd: dir, stdio: 'pipe' });
@@ -89,5 +102,5 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
   apt('download', name);
   const deb = readdirSync(dir).find((file) => file.endsWith('.deb'));
   if (deb === undefined) throw new Error('apt left no package');
-  execFileSync('dpkg-deb', ['-x', join(dir, deb), join(dir, 'root')], { stdio: 'pipe' });
+  return join(dir, deb);
 }
