@@ -45,7 +45,10 @@ describe.each(['x64', 'arm64'] as const)('on %s', (arch) => {
   });
   afterAll(() => guest?.remove());
 
-  describe.each(KERNELS[arch])('the kernel of $suite $flavour', ({ suite, release, multi, flavour }) => {
+  const kernels = KERNELS[arch].map(
+    (kernel) => [[kernel.suite, kernel.flavour].join(' ').trim(), kernel] as const,
+  );
+  describe.each(kernels)('the kernel of %s', (_, { suite, release, multi, flavour }) => {
     let run: GuestRun;
     const step = (name: string) => run.steps[name];
     beforeAll(() => {
