@@ -1,6 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
-import { RingReader } from '../ring/ring-reader.js';
+import { RingReader, SMALLEST_RING_BYTES } from '../ring/ring-reader.js';
 
 const libc = koffi.load(null);
 koffi.struct('pollfd', { fd: 'int', events: 'short', revents: 'short' });
@@ -12,8 +12,6 @@ const eventfd = libc.func('int eventfd(unsigned int value, int flags)') as unkno
 
 const POLLIN = 1;
 const EFD_CLOEXEC = 0o2000000;
-/** Size of the ring `loads` in ingero.bpf.c. */
-const RING_BYTES = 4096;
 
 /** Tells, within a fraction of a millisecond, which processes got new libraries or a new program. */
 export class LoadBell {
@@ -29,7 +27,7 @@ export class LoadBell {
    * @param heed called with the pids that rang, each once
    */
   constructor(ringFd: number, heed: (pids: readonly number[]) => void) {
-    this.#ring = new RingReader(ringFd, RING_BYTES);
+    this.#ring = new RingReader(ringFd, SMALLEST_RING_BYTES);
     this.#ringFd = ringFd;
     this.#heed = heed;
     this.#stop = eventfd(0, EFD_CLOEXEC);
@@ -54,7 +52,7 @@ export class LoadBell {
         return;
       }
       const pids = new Set<number>();
-      this.#ring.drain((words, at) => pids.add(words[at] as number), RING_BYTES);
+      this.#ring.drain((words, at) => pids.add(words[at] as number), SMALLEST_RING_BYTES);
       this.#listen();
       if (pids.size > 0) this.#heed([...pids]);
     });

@@ -3,6 +3,7 @@ import { closeSync, readFileSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { EXIT, IngeroError } from '../errors.js';
 import { PACKAGE_ROOT } from '../paths.js';
+import { SMALLEST_RING_BYTES } from '../ring/ring-reader.js';
 import { lastErrno } from '../trust/libc.js';
 import {
   type BpfSettings,
@@ -33,7 +34,7 @@ const TRIAL_OFFSET = 64;
 export interface LoadOptions {
   /** Process filter; see BpfSettings. */
   filter: Pick<BpfSettings, 'filterByProcess' | 'followChildren' | 'comm'>;
-  /** Size of all rings together in bytes; each ring is rounded up to a power of two. */
+  /** Size of all rings together in bytes; each ring is rounded up to a power of two, and is not less than SMALLEST_RING_BYTES. */
   ringBytes: number;
   /** Never use multi-uprobe links, even where the kernel has them. */
   perfLinksOnly?: boolean;
@@ -303,7 +304,7 @@ export class BpfObject {
 }
 
 function createRings(libbpf: Libbpf, object: Pointer, count: number, totalBytes: number): Ring[] {
-  const bytes = 2 ** Math.ceil(Math.log2(Math.max(4096, totalBytes / count)));
+  const bytes = 2 ** Math.ceil(Math.log2(Math.max(SMALLEST_RING_BYTES, totalBytes / count)));
   const outer = libbpf.bpf_map__fd(libbpf.bpf_object__find_map_by_name(object, 'rings') as Pointer);
   return Array.from({ length: count }, (_, index) => {
     const fd = libbpf.bpf_map_create(BPF_MAP_TYPE_RINGBUF, 'ring', 0, 0, bytes, null);

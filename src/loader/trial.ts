@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { IngeroError } from '../errors.js';
+import { SMALLEST_RING_BYTES } from '../ring/ring-reader.js';
 import type { BpfTrial } from '../trust/host-check.js';
 import { loadLibbpf } from './libbpf.js';
 import { BpfObject } from './object.js';
@@ -12,7 +13,7 @@ export function tryBpf(): BpfTrial {
     version = `${libbpf.path} ${libbpf.libbpf_version_string()}`;
     const object = BpfObject.load(libbpf, {
       filter: { filterByProcess: false, followChildren: false, comm: '' },
-      ringBytes: 4096,
+      ringBytes: SMALLEST_RING_BYTES,
     });
     const { uprobeMulti } = object;
     object.attachTracepoints();

@@ -23,6 +23,8 @@ const MAP_FAILED = 0xffffffffffffffffn;
 const PAGE = Number(
   (libc.func('long sysconf(int name)') as unknown as (name: number) => number)(30 /* _SC_PAGESIZE */),
 );
+/** The largest page Linux has on x86-64 and AArch64: a ring is made of whole pages, on any host. */
+export const SMALLEST_RING_BYTES = 65_536;
 /** BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ (linux/bpf.h). */
 const BUSY = 0x80000000;
 const DISCARD = 0x40000000;

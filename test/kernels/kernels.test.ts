@@ -22,7 +22,7 @@ const ANY: readonly Kernel[] = [
 const KERNELS: Readonly<Record<Arch, readonly Kernel[]>> = {
   x64: ANY,
   // The last one has pages of 16 KiB.
-  arm64: [...ANY, { suite: 'trixie', release: /^6\.12\..*-16k$/, multi: true, flavour: 'arm64-16k' }],
+  arm64: [...ANY, { suite: 'trixie', release: /^6\.12\..*-16k\n$/, multi: true, flavour: 'arm64-16k' }],
 };
 
 interface Check {

@@ -1007,10 +1007,13 @@ int dump_in_flight(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Pids whose list of libraries changed. A ring of its own: its reader is woken, that of the records never. */
+/*
+ * Pids whose list of libraries changed. A ring of its own: its reader is woken, that of the records never. Its size is
+ * SMALLEST_RING_BYTES of src/ring/ring-reader.ts.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 65536);
 } loads SEC(".maps");
 
 /* When the ring is full the next look at all processes finds what was missed. */
