@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Tests that attach probes to shared inodes and compare exact counts, or build and fetch into shared folders: one file at
@@ -15,11 +16,21 @@ const ALONE = [
   'test/commands/probes-trace.test.ts',
 ];
 
+/** The file that takes longest begins first: what begins last is what everybody waits for. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLongest = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith('/packages.test.ts');
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))];
+  }
+}
+
 /** Files share the modules they load: nothing of ingero remembers one test in the next, and loading takes a fifth of the time. */
 const shared = { testTimeout: 30_000, hookTimeout: 120_000, isolate: false };
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
