@@ -304,7 +304,7 @@ class Recorder {
     send({ type: 'stopped', reason: 'max-size', detail: `${bytes} bytes` });
   }
 
-  /** Half of the space to be left free is set aside already. */
+  /** Stops where others would be left less than they were promised. */
   #checkSpace(): void {
     const { bavail, bsize } = statfsSync(dirname(this.#start.path));
     const { minFreeBytes } = this.#start;

@@ -228,8 +228,8 @@ describe('ingero update', () => {
       await refusal(mirror, 'update-damaged');
     });
 
-    test('a package that was exchanged after it was verified, however sound', async () => {
-      const mirror = await release('1.1.0');
+    /** Verifies and plans the update from a folder, and returns what carries it out. */
+    const planned = async (mirror: string): Promise<() => Promise<void>> => {
       const installation = new Installation(root);
       const store = readTrustStore([keys.trust]);
       const plan = planUpdate(await readMirror(mirror, store), installation, {
@@ -237,8 +237,14 @@ describe('ingero update', () => {
         allowDowngrade: false,
         signers: null,
       });
+      return () => applyUpdate(plan as UpdatePlan, installation, store);
+    };
+
+    test('a package that was exchanged after it was verified, however sound', async () => {
+      const mirror = await release('1.1.0');
+      const apply = await planned(mirror);
       bundle(mirror, '1.1.0');
-      await expect(applyUpdate(plan as UpdatePlan, installation, store)).rejects.toMatchObject({
+      await expect(apply()).rejects.toMatchObject({
         code: 'update-damaged',
       });
       expect(inUse()).toBe('1.0.0');
@@ -248,13 +254,7 @@ describe('ingero update', () => {
     test('a package that is another one when it is read a second time', async () => {
       const mirror = await release('1.1.0');
       const name = `ingero-1.1.0-linux-${process.arch}.tar.gz`;
-      const installation = new Installation(root);
-      const store = readTrustStore([keys.trust]);
-      const plan = planUpdate(await readMirror(mirror, store), installation, {
-        arch: process.arch,
-        allowDowngrade: false,
-        signers: null,
-      });
+      const apply = await planned(mirror);
       const good = join(mirror, 'good');
       renameSync(join(mirror, name), good);
       bundle(mirror, '1.1.0');
@@ -269,7 +269,7 @@ describe('ingero update', () => {
         },
       );
       try {
-        await expect(applyUpdate(plan as UpdatePlan, installation, store)).rejects.toMatchObject({
+        await expect(apply()).rejects.toMatchObject({
           code: 'update-damaged',
         });
       } finally {

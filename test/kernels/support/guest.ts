@@ -57,7 +57,7 @@ export interface GuestRun {
   folder: string;
 }
 
-/** A root file system with the folder package of ingero and the workload, for every kernel of an architecture. */
+/** A root file system with the folder package of ingero, the workload and a capture, for every kernel of an architecture. */
 export class Guest {
   readonly #dir = mkdtempSync(join(tmpdir(), 'ingero-guest-'));
   readonly #base = join(this.#dir, 'base.cpio.gz');
@@ -83,6 +83,7 @@ export class Guest {
       join(root, 'etc/passwd'),
       'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n',
     );
+    copyFileSync(join(PACKAGE_ROOT, 'test/fixtures/demo-v1.duckdb'), join(root, 'opt/recorded.duckdb'));
     copyFileSync(join(import.meta.dirname, 'init.sh'), join(root, 'init'));
     chmodSync(join(root, 'init'), 0o755);
     pack(root, this.#base);
@@ -100,9 +101,11 @@ export class Guest {
     const work = mkdtempSync(join(this.#dir, 'boot-'));
     const steps = join(work, 'root/steps');
     mkdirSync(steps, { recursive: true });
-    const names = Object.keys(commands);
-    for (const [index, name] of names.entries())
-      writeFileSync(join(steps, `${String(index).padStart(2, '0')}-${name}`), `${commands[name]}\n`);
+    // Named so that the shell lists them in their order.
+    const named = Object.keys(commands).map(
+      (name, index) => [name, `${String(index).padStart(2, '0')}-${name}`] as const,
+    );
+    for (const [name, file] of named) writeFileSync(join(steps, file), `${commands[name]}\n`);
     pack(join(work, 'root'), join(work, 'steps.cpio.gz'));
     // The kernel unpacks archives that follow each other (Documentation/driver-api/early-userspace/buffer-format.rst).
     const initrd = join(work, 'initrd');
@@ -131,9 +134,8 @@ export class Guest {
     const folder = join(work, 'out');
     mkdirSync(folder);
     execFileSync('tar', ['-xz', '-C', folder], { input: Buffer.from(archive, 'base64') });
-    const results = names.map((name, index) => {
-      const left = (kind: string): string =>
-        readFileSync(join(folder, `${String(index).padStart(2, '0')}-${name}.${kind}`), 'utf8');
+    const results = named.map(([name, file]) => {
+      const left = (kind: string): string => readFileSync(join(folder, `${file}.${kind}`), 'utf8');
       return [
         name,
         { status: Number(left('status')), stdout: left('stdout'), stderr: left('stderr') },
